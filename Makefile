@@ -1,0 +1,51 @@
+# Each target does its own set-up: on a fresh machine one command is enough.
+#   make venv         .venv with everything in it, and the LAMMPS plugin compiled
+#   make quickstart   the whole chain on bundled data: quickstart/report.html
+#   make test         every check that needs no hours
+#   make lint         ruff, mypy, clang-format
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := $(shell find moalloy_md/native -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
+
+.PHONY: venv quickstart test test-slow lint format clean
+
+venv: $(VENV)/.ready
+
+# torch first and pinned, or pip fetches gigabytes of CUDA libraries.
+$(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "expected Python 3.11 or newer, found $$($(PYTHON) --version): make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "install torch and the other packages into $(VENV) (a few minutes)"
+	$(PIP) install --constraint constraints.txt torch
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.ready: $(VENV)/.packages $(SOURCES)
+	$(BIN)/moalloy plugin build
+	touch $@
+
+quickstart: venv
+	$(BIN)/moalloy quickstart --out quickstart
+
+test: venv lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: venv
+	$(BIN)/pytest -m slow
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(filter %.cpp %.h,$(SOURCES))
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(filter %.cpp %.h,$(SOURCES))
+
+clean:
+	rm -rf $(VENV) build dist quickstart

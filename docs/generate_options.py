@@ -1,0 +1,69 @@
+"""Write docs/options.md: every configuration option, from the docstrings under the fields.
+
+    python docs/generate_options.py
+
+A test holds that the page is up to date.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from moalloy_md.config import (
+    ExponentialDecay,
+    MaceArchitecture,
+    Optimisation,
+    ReduceOnPlateau,
+    Scratch,
+    TrainConfig,
+)
+from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict
+from moalloy_md.workflows.quickstart_config import QuickstartConfig
+
+PAGE = Path(__file__).with_name("options.md")
+
+SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
+    (
+        "`moalloy train CONFIG.yaml`",
+        (TrainConfig, Scratch, MaceArchitecture, Optimisation, ExponentialDecay, ReduceOnPlateau),
+    ),
+    ("`moalloy dataset split --config`, under the key `split`", (Iid, LodoStrict, LodoRelaxed)),
+    ("`moalloy quickstart --config`", (QuickstartConfig,)),
+)
+
+
+def page() -> str:
+    """Return the page's text."""
+    lines = [
+        "# Options",
+        "",
+        "Made by `docs/generate_options.py` from the code. Unknown keys are refused, and the",
+        "nearest known one is named.",
+    ]
+    for title, models in SECTIONS:
+        lines += ["", f"## {title}"]
+        for model in models:
+            lines += ["", f"### {model.__name__}", "", _summary(model), "", *_table(model)]
+    return "\n".join(lines).replace("``", "`") + "\n"
+
+
+def _summary(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+
+
+def _table(model: type[BaseModel]) -> list[str]:
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if field.is_required():
+            default = "required"
+        elif isinstance(field.default, BaseModel):
+            default = f"see {type(field.default).__name__}"
+        else:
+            default = f"`{field.default}`"
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        rows.append(f"| `{name}` | {default} | {meaning} |")
+    return rows
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

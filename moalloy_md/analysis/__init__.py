@@ -1,0 +1,1 @@
+"""Statistics and structure analysis of trajectories: arrays in, dataclasses out."""

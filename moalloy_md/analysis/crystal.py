@@ -1,0 +1,138 @@
+"""Crystal structure along a trajectory: how much of it is bcc, and how large the cell is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from moalloy_md.analysis.ovito_support import load_ovito
+from moalloy_md.analysis.statistics import Estimate, estimate_mean
+from moalloy_md.errors import DataError
+
+#: Largest deviation from the ideal neighbourhood, relative to the neighbour distance, at which an
+#: atom still counts as crystalline; the value that OVITO suggests.
+PTM_RMSD_CUTOFF = 0.1
+
+
+@dataclass(frozen=True)
+class CrystalSeries:
+    """Crystal structure along a trajectory.
+
+    Attributes
+    ----------
+    steps
+        Time steps of the frames, ``(n_frames,)``.
+    bcc, fcc, hcp
+        Fractions of the atoms with that neighbourhood, ``(n_frames,)``, 0 to 1. What is missing
+        to one has no crystalline neighbourhood.
+    """
+
+    steps: NDArray[np.int64]
+    bcc: NDArray[np.float64]
+    fcc: NDArray[np.float64]
+    hcp: NDArray[np.float64]
+
+
+def bcc_lattice_parameter(
+    volumes: ArrayLike, *, n_atoms: int, discard: int | None = None
+) -> Estimate:
+    """Lattice parameter of a bcc supercell from its fluctuating volume.
+
+    ``a = (2 <V> / N)^(1/3)``, because the cubic bcc cell holds two atoms; the error follows from
+    that of the mean volume, ``δa = (a / 3) δV / V``.
+
+    Parameters
+    ----------
+    volumes
+        Volumes of the supercell, ``(n,)``, Å³, equally spaced in time.
+    n_atoms
+        Atoms in the supercell, on as many bcc sites (no vacancies, no interstitials).
+    discard
+        As in `moalloy_md.analysis.statistics.estimate_mean`.
+
+    Returns
+    -------
+    Estimate
+        In Å.
+
+    Raises
+    ------
+    DataError
+        As `estimate_mean` does, and if there are no atoms or a volume is not positive.
+    """
+    if n_atoms < 1:
+        raise DataError(f"expected at least one atom, found {n_atoms}")
+    if np.any(np.asarray(volumes) <= 0):
+        raise DataError("expected positive volumes (Å³), found one that is zero or negative")
+    volume = estimate_mean(volumes, name="the volume", discard=discard)
+    lattice_parameter = (2.0 * volume.value / n_atoms) ** (1.0 / 3.0)
+    return replace(
+        volume,
+        value=lattice_parameter,
+        error=lattice_parameter / 3.0 * volume.error / volume.value,
+    )
+
+
+def crystal_series(
+    frames: Sequence[Path], *, rmsd_cutoff: float = PTM_RMSD_CUTOFF
+) -> CrystalSeries:
+    """Tell crystal structures along a trajectory by OVITO's polyhedral template matching.
+
+    P. M. Larsen, S. Schmidt, J. Schiøtz, Modelling Simul. Mater. Sci. Eng. 24 (2016) 055007. It
+    stands thermal motion better than common-neighbour analysis does.
+
+    Parameters
+    ----------
+    frames
+        LAMMPS dump files (``id type element x y z``) of one or more frames each, in the order of
+        time.
+    rmsd_cutoff
+        Largest deviation at which an atom counts as crystalline; 0.15 is usual near melting.
+
+    Raises
+    ------
+    DataError
+        If there are no frames, or a file cannot be read.
+    OvitoError
+        If OVITO, or a system library that it needs, is missing.
+    """
+    if not frames:
+        raise DataError("expected frames of a trajectory, found none: was dump_interval too long?")
+    for frame in frames:
+        if not frame.is_file():
+            raise DataError(f"{frame}: expected a LAMMPS dump file, found no such file")
+    counts = [row for frame in frames for row in _count_structures(frame, rmsd_cutoff)]
+    table = np.array(counts, dtype=np.float64)
+    fractions = table[:, 1:4] / table[:, 4:5]
+    return CrystalSeries(
+        steps=table[:, 0].astype(np.int64),
+        bcc=fractions[:, 0],
+        fcc=fractions[:, 1],
+        hcp=fractions[:, 2],
+    )
+
+
+def _count_structures(file: Path, rmsd_cutoff: float) -> list[tuple[int, ...]]:
+    """Step, numbers of bcc, fcc and hcp atoms, and of all, for each frame of a file."""
+    ovito = load_ovito()
+    matching = ovito.modifiers.PolyhedralTemplateMatchingModifier(rmsd_cutoff=rmsd_cutoff)
+    rows = []
+    try:
+        pipeline = ovito.io.import_file(str(file))
+        pipeline.modifiers.append(matching)
+        for index in range(pipeline.source.num_frames):
+            data = pipeline.compute(index)
+            found = data.attributes
+            counts = [
+                int(found[f"PolyhedralTemplateMatching.counts.{name}"])
+                for name in ("BCC", "FCC", "HCP")
+            ]
+            rows.append((int(found["Timestep"]), *counts, int(data.particles.count)))
+    except (RuntimeError, KeyError) as error:
+        raise DataError(
+            f"{file}: expected a LAMMPS dump that OVITO can read, found one that it refuses "
+            f"({' '.join(str(error).split())}). A frame that a kill cut is written again when the run goes on"
+        ) from error
+    return rows

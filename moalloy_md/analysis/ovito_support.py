@@ -1,0 +1,44 @@
+"""OVITO, imported late, without a display, and with an error that says what is missing."""
+
+import os
+import re
+from types import ModuleType
+
+from moalloy_md.errors import MoAlloyError
+
+#: Debian packages of the system libraries that the OVITO wheel links to.
+DEBIAN_PACKAGES = "libegl1 libgl1 libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3"
+
+
+class OvitoError(MoAlloyError):
+    """OVITO, or a system library that it needs, is missing."""
+
+
+def load_ovito() -> ModuleType:
+    """Import OVITO for work without a display.
+
+    Raises
+    ------
+    OvitoError
+        If it is not installed, or a system library is missing; the text says which.
+    """
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # Qt looks for a display otherwise
+    try:
+        import ovito.io
+        import ovito.modifiers
+    except ImportError as error:
+        raise OvitoError(_what_is_missing(error)) from error
+    module: ModuleType = ovito
+    return module
+
+
+def _what_is_missing(error: ImportError) -> str:
+    library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", str(error))
+    if library:
+        return (
+            f"OVITO cannot be loaded: the system library {library[1]} is missing. On Debian and "
+            f"Ubuntu: apt-get install {DEBIAN_PACKAGES}"
+        )
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "ovito":
+        return "expected the ovito Python package, found none: run: pip install 'ovito>=3.12,<3.15'"
+    return f"OVITO cannot be loaded: {error}. Install it again: pip install --force-reinstall ovito"

@@ -1,0 +1,78 @@
+"""``moalloy``: one command, one short file a verb, no traceback for errors that a user can mend."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from moalloy_md import __version__
+from moalloy_md.cli import dataset, doctor, evaluate, export, plugin, quickstart, train
+from moalloy_md.errors import MoAlloyError
+from moalloy_md.processes import exit_on_sigterm
+
+app = typer.Typer(
+    name="moalloy",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Fit MACE potentials to DFT cells of doped Mo, deploy them to LAMMPS, simulate, analyse.",
+)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001  typer calls it so
+    if asked:
+        typer.echo(f"moalloy_md {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _moalloy(
+    *,
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def _add(name: str, command: Callable[..., Any]) -> None:
+    app.command(name)(command)
+
+
+app.add_typer(plugin.app, name="plugin")
+app.add_typer(dataset.app, name="dataset")
+_add("doctor", doctor.doctor_command)
+_add("quickstart", quickstart.quickstart_command)
+_add("train", train.train_command)
+_add("evaluate", evaluate.evaluate_command)
+_add("export", export.export_command)
+
+
+def main() -> None:
+    """Entry point of the ``moalloy`` script.
+
+    An error that was raised on purpose is printed as its sentence, with exit status 1. SIGTERM
+    and Ctrl-C end everything that was started, with status 143 and (by Typer) 130.
+    """
+    exit_on_sigterm()
+    errors = Console(stderr=True)
+    try:
+        app()
+    except MoAlloyError as error:
+        errors.print("[bold red]error:[/] ", end="")
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        errors.print("[bold red]error:[/] ", end="")
+        where = f"{error.filename}: " if error.filename else ""
+        errors.print(f"{where}{error.strerror}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

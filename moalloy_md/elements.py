@@ -1,0 +1,34 @@
+"""The chemistry that the package is about: Mo and its 20 substitutional dopants."""
+
+from ase.data import atomic_numbers, chemical_symbols
+
+from moalloy_md.errors import ConfigError
+
+HOST = "Mo"
+
+#: The dopants of the paper's training set, and the nine that it calls new (REFERENCE.md).
+DOPANTS = ("Cr", "Fe", "Mn", "Nb", "Re", "Ta", "Ti", "V", "W", "Y", "Zr")
+NEW_DOPANTS = ("Al", "Zn", "Cu", "Ag", "Au", "Hg", "Co", "Ni", "Hf")
+ALL_DOPANTS = DOPANTS + NEW_DOPANTS
+
+
+def atomic_number(symbol: str) -> int:
+    """Atomic number of a chemical symbol.
+
+    Raises
+    ------
+    ConfigError
+        If `symbol` is not the symbol of an element.
+    """
+    number = atomic_numbers.get(symbol, 0)
+    if number == 0:
+        raise ConfigError(
+            f"expected a chemical symbol such as Mo or W, found {symbol!r}: check the spelling "
+            "and the upper-case first letter"
+        )
+    return int(number)
+
+
+def symbol(number: int) -> str:
+    """Chemical symbol of an atomic number."""
+    return str(chemical_symbols[number])

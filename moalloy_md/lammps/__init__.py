@@ -1,0 +1,1 @@
+"""Find and start LAMMPS, read what it writes."""

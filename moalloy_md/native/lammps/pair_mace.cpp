@@ -1,0 +1,322 @@
+#include "pair_mace.h"
+
+#include "local_graph.h"
+#include "torch_model.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "compute.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "modify.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "update.h"
+#include "utils.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+using namespace LAMMPS_NS;
+
+namespace
+{
+
+constexpr std::array<const char *, 118> SYMBOLS = {
+    "H",  "He", "Li", "Be", "B",  "C",  "N",  "O",  "F",  "Ne", "Na", "Mg", "Al", "Si", "P",
+    "S",  "Cl", "Ar", "K",  "Ca", "Sc", "Ti", "V",  "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn",
+    "Ga", "Ge", "As", "Se", "Br", "Kr", "Rb", "Sr", "Y",  "Zr", "Nb", "Mo", "Tc", "Ru", "Rh",
+    "Pd", "Ag", "Cd", "In", "Sn", "Sb", "Te", "I",  "Xe", "Cs", "Ba", "La", "Ce", "Pr", "Nd",
+    "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W",  "Re",
+    "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Th",
+    "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr", "Rf", "Db",
+    "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
+
+std::string names(const std::vector<int> &atomic_numbers)
+{
+  std::string text;
+  for (int z : atomic_numbers) text += (text.empty() ? "" : " ") + std::string(SYMBOLS.at(z - 1));
+  return text;
+}
+
+}  // namespace
+
+PairMACE::PairMACE(LAMMPS *lmp)
+    : Pair(lmp), local(std::make_unique<moalloy::LocalGraph>()),
+      result(std::make_unique<moalloy::Evaluation>())
+{
+  single_enable = 0;
+  restartinfo = 0;
+  one_coeff = 1;
+  manybody_flag = 1;
+  no_virial_fdotr_compute = 1;
+  // message passing: the energy of an atom has no unique share in its neighbours' heat flux
+  centroidstressflag = CENTROID_NOTAVAIL;
+}
+
+PairMACE::~PairMACE()
+{
+  if (allocated) {
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+  }
+}
+
+void PairMACE::allocate()
+{
+  allocated = 1;
+  const int n = atom->ntypes + 1;
+  memory->create(setflag, n, n, "pair:setflag");
+  memory->create(cutsq, n, n, "pair:cutsq");
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) setflag[i][j] = 0;
+}
+
+void PairMACE::settings(int narg, char **arg)
+{
+  domain_decomposition = true;
+  for (int i = 0; i < narg; ++i) {
+    if (strcmp(arg[i], "no_domain_decomposition") == 0)
+      domain_decomposition = false;
+    else
+      error->all(FLERR,
+                 "pair_style mace: expected nothing or no_domain_decomposition, found {}: "
+                 "mend the pair_style line",
+                 arg[i]);
+  }
+}
+
+void PairMACE::coeff(int narg, char **arg)
+{
+  if (narg < 3 || strcmp(arg[0], "*") != 0 || strcmp(arg[1], "*") != 0)
+    error->all(
+        FLERR,
+        "pair_style mace: expected 'pair_coeff * * model-lammps.pt' and one element per atom "
+        "type: mend the pair_coeff line");
+  if (narg - 3 != atom->ntypes)
+    error->all(
+        FLERR,
+        "pair_style mace: expected {} element name{} after the model file, one per atom type, "
+        "found {}: mend the pair_coeff line",
+        atom->ntypes, atom->ntypes == 1 ? "" : "s", narg - 3);
+  if (!allocated) allocate();
+  load_model(arg[2]);
+  map_types(narg - 3, arg + 3);
+}
+
+void PairMACE::load_model(const char *path)
+{
+  model.reset();
+  model_path = path;
+  device = choose_device();
+  std::string problem;
+  try {
+    model = std::make_unique<moalloy::TorchModel>(path, device);
+  } catch (const moalloy::ModelError &failure) {
+    problem = failure.what();
+  }
+  // A file that one rank cannot read stops all of them, with the sentence of that rank.
+  int failed = problem.empty() ? comm->nprocs : comm->me, first;
+  MPI_Allreduce(&failed, &first, 1, MPI_INT, MPI_MIN, world);
+  if (first == comm->nprocs) return;
+  int length = static_cast<int>(problem.size());
+  MPI_Bcast(&length, 1, MPI_INT, first, world);
+  problem.resize(length);
+  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
+  error->all(FLERR, "pair_style mace: {}", problem);
+}
+
+void PairMACE::map_types(int n, char **symbols)
+{
+  const bool hybrid = utils::strmatch(force->pair_style, "^hybrid");
+  const auto &known = model->atomic_numbers();
+  species_of_type.assign(n + 1, -1);
+  for (int k = 0; k < n; ++k) {
+    const std::string symbol = symbols[k];
+    if (symbol == "NULL") {
+      if (hybrid) continue;
+      error->all(FLERR,
+                 "pair_style mace: type {} is NULL, which only pair_style hybrid can use: name its "
+                 "element",
+                 k + 1);
+    }
+    const auto position = std::find(SYMBOLS.begin(), SYMBOLS.end(), symbol);
+    if (position == SYMBOLS.end())
+      error->all(FLERR, "pair_style mace: expected a chemical symbol for type {}, found {}", k + 1,
+                 symbol);
+    const int z = 1 + static_cast<int>(position - SYMBOLS.begin());
+    const auto match = std::find(known.begin(), known.end(), z);
+    if (match == known.end())
+      error->all(
+          FLERR,
+          "pair_style mace: {} knows {}, not {} (type {}): export a model that was trained on it",
+          model_path, names(known), symbol, k + 1);
+    species_of_type[k + 1] = static_cast<int>(match - known.begin());
+  }
+  int count = 0;
+  for (int i = 1; i <= n; ++i)
+    for (int j = i; j <= n; ++j) {
+      setflag[i][j] = (species_of_type[i] >= 0 && species_of_type[j] >= 0) ? 1 : 0;
+      count += setflag[i][j];
+    }
+  if (count == 0) error->all(FLERR, "pair_style mace: no atom type was given an element");
+}
+
+std::string PairMACE::choose_device()
+{
+  // collective: every rank takes part, whether it sees a device or not
+  MPI_Comm node;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  int rank;
+  MPI_Comm_rank(node, &rank);
+  MPI_Comm_free(&node);
+  const int n_devices = moalloy::TorchModel::cuda_devices();
+  const int mine = n_devices > 0 ? 1 : 0;
+  int n_with_device;
+  MPI_Allreduce(&mine, &n_with_device, 1, MPI_INT, MPI_SUM, world);
+  if (n_with_device != 0 && n_with_device != comm->nprocs)
+    error->all(
+        FLERR,
+        "pair_style mace: expected a CUDA device on all ranks or on none, found one on {} of "
+        "{}: check nvidia-smi on each node, or set CUDA_VISIBLE_DEVICES to nothing for all",
+        n_with_device, comm->nprocs);
+  return n_devices == 0 ? "cpu" : "cuda:" + std::to_string(rank % n_devices);
+}
+
+void PairMACE::init_style()
+{
+  check_can_run();
+  // Ranks see each other's atoms through ghosts alone: those that a message can reach an owned atom
+  // from, and the neighbours of all but the outermost. On one rank every ghost is an image of an
+  // owned atom, whose neighbours are known.
+  const bool far = comm->nprocs > 1 && model->n_layers() > 1;
+  const double reach = model->r_max() * (comm->nprocs > 1 ? model->n_layers() : 1);
+  neighbor->add_request(this,
+                        far ? NeighConst::REQ_FULL | NeighConst::REQ_GHOST : NeighConst::REQ_FULL);
+  if (far) comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
+  if (announced || comm->me != 0) return;
+  announced = true;
+  utils::logmesg(
+      lmp,
+      "pair_style mace: {}: {}, r_max {:g} A, {} layer{}, {} on {} with {} thread{} a rank; "
+      "ghosts to {:g} A + skin{}\n",
+      model_path, names(model->atomic_numbers()), model->r_max(), model->n_layers(),
+      model->n_layers() == 1 ? "" : "s", model->dtype(),
+      device == "cpu" ? device : "CUDA, each rank of a node on the next device", comm->nthreads,
+      comm->nthreads == 1 ? "" : "s", reach,
+      domain_decomposition ? "" : "; no domain decomposition");
+}
+
+void PairMACE::check_can_run()
+{
+  if (strcmp(update->unit_style, "metal") != 0)
+    error->all(FLERR, "pair_style mace: expected units metal, found units {}: mend the units line",
+               update->unit_style);
+  if (force->newton_pair == 0)
+    error->all(FLERR, "pair_style mace: expected newton on, found newton off for pairs: remove it");
+  if (!atom->tag_enable)
+    error->all(FLERR,
+               "pair_style mace: expected atoms with IDs, found atom_modify id no: remove it");
+  if (!domain_decomposition && comm->nprocs > 1)
+    error->all(FLERR,
+               "pair_style mace: no_domain_decomposition works on one rank, found {}: remove the "
+               "keyword or start one rank",
+               comm->nprocs);
+  if (comm->nprocs > 1 && model->n_layers() > 1 && comm->mode != Comm::SINGLE)
+    error->all(
+        FLERR,
+        "pair_style mace: expected comm_modify mode single on several ranks, found mode multi, "
+        "which ships too few ghosts: remove it");
+  if (model->has_edge_gradient()) return;
+  for (const Compute *compute : modify->get_compute_list())
+    if (compute->pressatomflag) refuse_stress_of_atoms();
+}
+
+void PairMACE::refuse_stress_of_atoms()
+{
+  error->all(
+      FLERR,
+      "pair_style mace: {} has no forces of edges, which per-atom stress needs: make the file "
+      "with 'moalloy export', or leave out compute stress/atom",
+      model_path);
+}
+
+double PairMACE::init_one(int, int) { return model->r_max(); }
+
+void PairMACE::compute(int eflag, int vflag)
+{
+  ev_init(eflag, vflag);
+  if (vflag_atom && !model->has_edge_gradient()) refuse_stress_of_atoms();
+  moalloy::TorchModel::set_threads(comm->nthreads);
+  local->build({atom->x, atom->type, atom->tag}, *list, species_of_type, model->r_max(),
+               domain_decomposition && comm->nprocs > 1 ? model->n_layers() : 1,
+               model->has_edge_gradient());
+  if (local->graph().n_owned == 0) return;  // nothing to add; no message is waited for
+
+  try {
+    model->evaluate(local->graph(), vflag_global != 0, *result);
+  } catch (const moalloy::ModelError &failure) {
+    error->one(FLERR, "pair_style mace: {}", failure.what());
+  }
+  double energy = 0.0;
+  for (const double e : result->node_energy) energy += e;
+  if (!std::isfinite(energy))
+    error->one(
+        FLERR,
+        "pair_style mace: the energy is not a number at step {}: atoms overlap, or the run left "
+        "what the model was trained on; look at the last frames, try a smaller timestep",
+        update->ntimestep);
+  if (eflag_global) eng_vdwl += energy;
+  if (eflag_atom)
+    for (int64_t k = 0; k < local->graph().n_owned; ++k)
+      eatom[local->node_atom()[k]] += result->node_energy[k];
+  if (model->has_edge_gradient())
+    tally_edges();
+  else
+    tally_nodes();
+}
+
+// With v = x_receiver - x_sender and g = dE/dv the receiver feels -g and the sender g, so an edge
+// adds -v g to the virial, sum_i x_i F_i; half of it is given to each end.
+void PairMACE::tally_edges()
+{
+  const auto &senders = local->edge_sender();
+  const auto &receivers = local->edge_receiver();
+  const double *v = local->graph().vectors.data();
+  const double *g = result->edge_gradient.data();
+  double **f = atom->f;
+  for (size_t e = 0; e < senders.size(); ++e, v += 3, g += 3) {
+    const int i = receivers[e], j = senders[e];
+    for (int a = 0; a < 3; ++a) {
+      f[i][a] -= g[a];
+      f[j][a] += g[a];
+    }
+    if (!vflag_either) continue;
+    const double w[6] = {-v[0] * g[0],
+                         -v[1] * g[1],
+                         -v[2] * g[2],
+                         -0.5 * (v[0] * g[1] + v[1] * g[0]),
+                         -0.5 * (v[0] * g[2] + v[2] * g[0]),
+                         -0.5 * (v[1] * g[2] + v[2] * g[1])};
+    for (int a = 0; a < 6; ++a) {
+      if (vflag_global) virial[a] += w[a];
+      if (vflag_atom) {
+        vatom[i][a] += 0.5 * w[a];
+        vatom[j][a] += 0.5 * w[a];
+      }
+    }
+  }
+}
+
+void PairMACE::tally_nodes()
+{
+  const auto &atoms = local->node_atom();
+  double **f = atom->f;
+  for (size_t k = 0; k < atoms.size(); ++k)
+    for (int a = 0; a < 3; ++a) f[atoms[k]][a] += result->node_force[3 * k + a];
+  if (vflag_global)
+    for (int a = 0; a < 6; ++a) virial[a] += result->virial[a];
+}

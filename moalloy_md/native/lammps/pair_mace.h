@@ -1,0 +1,54 @@
+// pair_style mace: a MACE model in a TorchScript file.
+#ifndef LMP_PAIR_MACE_H
+#define LMP_PAIR_MACE_H
+
+#include "pair.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace moalloy
+{
+class LocalGraph;
+class TorchModel;
+struct Evaluation;
+}  // namespace moalloy
+
+namespace LAMMPS_NS
+{
+
+class PairMACE : public Pair
+{
+ public:
+  explicit PairMACE(class LAMMPS *);
+  ~PairMACE() override;
+
+  void settings(int, char **) override;
+  void coeff(int, char **) override;
+  void init_style() override;
+  double init_one(int, int) override;
+  void compute(int, int) override;
+
+ private:
+  void allocate();
+  void load_model(const char *);
+  void map_types(int, char **);
+  void check_can_run();
+  [[noreturn]] void refuse_stress_of_atoms();
+  std::string choose_device();
+  void tally_edges();
+  void tally_nodes();
+
+  bool domain_decomposition = true;
+  bool announced = false;
+  std::string device, model_path;
+  std::vector<int> species_of_type;  // per type, from 1; -1: not ours (hybrid only)
+  std::unique_ptr<moalloy::TorchModel> model;
+  std::unique_ptr<moalloy::LocalGraph> local;
+  std::unique_ptr<moalloy::Evaluation> result;
+};
+
+}  // namespace LAMMPS_NS
+
+#endif

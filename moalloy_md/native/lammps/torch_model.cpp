@@ -1,0 +1,211 @@
+#include "torch_model.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/api/include/torch/cuda.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+namespace moalloy
+{
+
+namespace
+{
+
+// First line of a torch error: the rest is a C++ backtrace that helps nobody at the terminal.
+std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
+
+bool contains(const std::string &text, const std::string &part)
+{
+  return text.find(part) != std::string::npos;
+}
+
+uint64_t number_at(const std::string &data, size_t position, int bytes)
+{
+  uint64_t value = 0;
+  for (int k = bytes - 1; k >= 0; --k)
+    value = (value << 8) | static_cast<unsigned char>(data.at(position + k));
+  return value;
+}
+
+// Whether a zip archive has a member of this name, by its own directory: a pickled model carries
+// whole TorchScript archives inside it. Offsets are those of the zip format, PKWARE's APPNOTE 4.3.
+bool has_member(const std::string &zip, const std::string &name)
+try {
+  const size_t end = zip.rfind("PK\5\6");
+  uint64_t entry = number_at(zip, end + 16, 4);
+  if (entry == 0xffffffff) entry = number_at(zip, zip.rfind("PK\6\6") + 48, 8);
+  while (zip.compare(entry, 4, "PK\1\2") == 0) {
+    const size_t length = number_at(zip, entry + 28, 2);
+    const std::string found = zip.substr(entry + 46, length);
+    if (found.substr(found.find('/') + 1) == name) return true;
+    entry += 46 + length + number_at(zip, entry + 30, 2) + number_at(zip, entry + 32, 2);
+  }
+  return false;
+} catch (const std::out_of_range &) {  // a torn archive
+  return false;
+}
+
+// Says what a file that is no TorchScript model is instead, from its content, and what to do.
+std::string diagnose(const std::string &path)
+{
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return "it cannot be opened: check the path";
+  const std::string content{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (content.empty()) return "it is empty: export the model again";
+  const std::string wanted = "pair_style mace needs the model-lammps.pt of a bundle: "
+                             "run 'moalloy export MODEL --out BUNDLE'";
+  if (content.compare(0, 2, "PK") == 0) {
+    if (!contains(content, "PK\5\6")) return "its end is missing: copy or export it again";
+    if (has_member(content, "constants.pkl"))
+      return "this torch cannot read it: export the model again with the torch that is installed "
+             "here";
+    if (contains(content, "LAMMPS_MLIAP_MACE")) return "it was made for ML-IAP; " + wanted;
+    return "it is a Python model or checkpoint (such as mace-torch's .model); " + wanted;
+  }
+  if (content.size() > 9 && content[8] == '{')
+    return "it is a safetensors file: that is for pair_style mace/native; " + wanted;
+  return "it is no TorchScript file; " + wanted;
+}
+
+}  // namespace
+
+struct TorchModel::Impl {
+  torch::jit::Module module;
+  c10::Device device{c10::kCPU};
+  c10::ScalarType dtype = c10::kDouble;
+  double r_max = 0.0;
+  int n_layers = 0;
+  std::vector<int> atomic_numbers;
+  bool edge_gradient = false;
+
+  // Move an array to where the model computes; no copy where it is there already.
+  template <typename T>
+  at::Tensor tensor(const std::vector<T> &values, at::IntArrayRef shape,
+                    c10::ScalarType target) const
+  {
+    auto *data = const_cast<T *>(values.data());  // from_blob takes no const; nothing writes to it
+    return at::from_blob(data, shape, c10::CppTypeToScalarType<T>::value).to(device, target);
+  }
+};
+
+TorchModel::TorchModel(const std::string &path, const std::string &device)
+    : impl(std::make_unique<Impl>())
+{
+  if (!std::ifstream(path))
+    throw ModelError("model file " + path + " cannot be opened: check the path");
+  try {
+    impl->device = c10::Device(device);
+    impl->module = torch::jit::load(path, impl->device);
+  } catch (const std::exception &error) {
+    const std::string text = error.what();
+    if (contains(text, "CUDA") || contains(text, "out of memory"))
+      throw ModelError("the model could not be put on " + device + ": " + first_line(text) +
+                       ": check nvidia-smi, or set CUDA_VISIBLE_DEVICES to nothing to use the CPU");
+    throw ModelError("expected a TorchScript MACE model in " + path + ", but " + diagnose(path) +
+                     " (" + first_line(text) + ")");
+  }
+  try {
+    auto &module = impl->module;
+    module.eval();
+    impl->r_max = module.attr("r_max").toTensor().item<double>();
+    impl->n_layers = static_cast<int>(module.attr("num_interactions").toTensor().item<int64_t>());
+    const auto numbers = module.attr("atomic_numbers").toTensor().to(c10::kCPU, c10::kLong);
+    for (int64_t i = 0; i < numbers.numel(); ++i)
+      impl->atomic_numbers.push_back(static_cast<int>(numbers[i].item<int64_t>()));
+    impl->edge_gradient = module.hasattr("moalloy_edge_gradient");
+    impl->dtype = c10::kDouble;
+    for (const auto &parameter : module.named_parameters(true))
+      if (parameter.value.is_floating_point()) {
+        impl->dtype = parameter.value.scalar_type();
+        break;
+      }
+  } catch (const std::exception &) {
+    throw ModelError(
+        "expected a MACE model in " + path +
+        ", found a TorchScript file without r_max, num_interactions and atomic_numbers: "
+        "run 'moalloy export MODEL --out BUNDLE'");
+  }
+}
+
+TorchModel::~TorchModel() = default;
+
+double TorchModel::r_max() const { return impl->r_max; }
+int TorchModel::n_layers() const { return impl->n_layers; }
+const std::vector<int> &TorchModel::atomic_numbers() const { return impl->atomic_numbers; }
+bool TorchModel::has_edge_gradient() const { return impl->edge_gradient; }
+std::string TorchModel::dtype() const { return impl->dtype == c10::kFloat ? "float32" : "float64"; }
+int TorchModel::cuda_devices()
+{
+  return torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+}
+void TorchModel::set_threads(int n) { at::set_num_threads(n); }
+
+void TorchModel::evaluate(const Graph &graph, bool want_virial, Evaluation &result)
+{
+  auto &m = *impl;
+  const int64_t n = graph.n_nodes(), n_edges = graph.n_edges();
+  const auto real = at::TensorOptions().dtype(m.dtype).device(m.device);
+  const auto integer = at::TensorOptions().dtype(c10::kLong).device(m.device);
+  try {
+    // All geometry travels in the edge vectors. They go in as the shifts, over nodes that all sit
+    // at the origin, and as the unit shifts of a unit cell, so that a model that strains its cell
+    // to get the virial strains the edges: (I + e) v. What rounds to float32 is then a short
+    // vector, not a coordinate in a box of a thousand Å.
+    const auto species = m.tensor(graph.species, {n}, c10::kLong);
+    const auto vectors = m.tensor(graph.vectors, {n_edges, 3}, m.dtype);
+    auto node_attrs = at::zeros({n, static_cast<int64_t>(m.atomic_numbers.size())}, real);
+    node_attrs.scatter_(1, species.unsqueeze(1), 1.0);
+    auto owned = at::zeros({n}, real);
+    owned.slice(0, 0, graph.n_owned).fill_(1.0);
+    auto ptr = at::zeros({2}, integer);
+    ptr.slice(0, 1, 2).fill_(n);
+
+    c10::Dict<std::string, at::Tensor> input;
+    input.insert("positions", at::zeros({n, 3}, real));
+    input.insert("shifts", vectors);
+    input.insert("unit_shifts", vectors);
+    input.insert("cell", at::eye(3, real));
+    input.insert("edge_index", m.tensor(graph.edge_index, {2, n_edges}, c10::kLong));
+    input.insert("node_attrs", node_attrs);
+    input.insert("batch", at::zeros({n}, integer));
+    input.insert("ptr", ptr);
+    const bool virial_from_model = want_virial && !m.edge_gradient;
+    const auto output = m.module.forward({input, owned, virial_from_model}).toGenericDict();
+
+    auto fetch = [&output](const char *name, int64_t size, std::vector<double> &values) {
+      const auto tensor =
+          output.at(name).toTensor().detach().to(c10::kCPU, c10::kDouble).contiguous().view({-1});
+      const double *data = tensor.const_data_ptr<double>();
+      values.assign(data, data + size);
+    };
+    fetch("node_energy", graph.n_owned, result.node_energy);
+    result.edge_gradient.clear();
+    result.node_force.clear();
+    if (m.edge_gradient) {
+      fetch("edge_gradient", 3 * n_edges, result.edge_gradient);
+    } else {
+      fetch("forces", 3 * n, result.node_force);
+      if (want_virial) {
+        std::vector<double> w;
+        fetch("virials", 9, w);
+        result.virial = {
+            w[0], w[4], w[8], 0.5 * (w[1] + w[3]), 0.5 * (w[2] + w[6]), 0.5 * (w[5] + w[7])};
+      }
+    }
+  } catch (const std::exception &error) {
+    if (contains(error.what(), "out of memory") || contains(error.what(), "can't allocate memory"))
+      throw ModelError(
+          "memory ran out on " + m.device.str() + " for " + std::to_string(graph.n_owned) +
+          " atoms and " + std::to_string(n_edges) +
+          " edges on this rank: use more ranks (or devices), a smaller model or float32");
+    throw ModelError("the model could not be evaluated: " + first_line(error.what()));
+  }
+}
+
+}  // namespace moalloy

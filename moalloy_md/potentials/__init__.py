@@ -1,0 +1,1 @@
+"""MACE models: load, train, evaluate, export. The only folder that imports torch."""

@@ -1,0 +1,188 @@
+"""Write a MACE model as TorchScript for LAMMPS, and evaluate its source for comparison."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from moalloy_md.config import DType
+from moalloy_md.elements import atomic_number, symbol
+from moalloy_md.errors import ModelError
+from moalloy_md.potentials.elements_subset import keep_elements
+from moalloy_md.potentials.loading import load_model, model_dtype, model_elements
+from moalloy_md.potentials.parity import Evaluated
+from moalloy_md.potentials.predict import model_heads
+from moalloy_md.potentials.quiet import quiet_mace
+from moalloy_md.potentials.torchscript import script
+
+#: Model classes whose energy is local: a sum over atoms of what lies within r_max a layer.
+_SUPPORTED = ("MACE", "ScaleShiftMACE")
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """A loaded model, with what was chosen of it. Make it with `open_source`.
+
+    Attributes
+    ----------
+    model
+        The model as it was read.
+    head
+        Name of the chosen head.
+    elements
+        Symbols to keep, in the order of the model's table.
+    dtype
+        Precision of the file to write.
+    """
+
+    model: torch.nn.Module
+    head: str
+    elements: list[str]
+    dtype: DType
+
+    @property
+    def head_index(self) -> int:
+        """Position of the chosen head."""
+        return model_heads(self.model).index(self.head)
+
+    @property
+    def reference_energies_ev(self) -> dict[str, float]:
+        """E0 of each kept element for the chosen head, eV."""
+        table = _reference_energies(self.model)[self.head_index]
+        known = [symbol(z) for z in model_elements(self.model)]
+        return {element: float(table[known.index(element)]) for element in self.elements}
+
+    @property
+    def r_max_angstrom(self) -> float:
+        """Cutoff of one layer, Å."""
+        return float(self.model.r_max)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of message-passing layers."""
+        return int(self.model.num_interactions)
+
+
+def open_source(
+    path: Path,
+    *,
+    head: str | None = None,
+    elements: list[str] | None = None,
+    dtype: DType | None = None,
+) -> ExportSource:
+    """Load a model for export and check what was asked for.
+
+    Parameters
+    ----------
+    path
+        A ``.model`` file; a pickle, so it has to be your own.
+    head
+        Name of the head; needed only where the model has several.
+    elements
+        Symbols to keep; all of the model's where None.
+    dtype
+        Precision of the file; the model's own where None.
+
+    Raises
+    ------
+    ModelError
+        If the file is no MACE model, its class is not supported, the head is not one of its
+        heads or has to be chosen, or it lacks an element.
+    """
+    model = load_model(path)
+    kind = type(model).__name__
+    if kind not in _SUPPORTED or hasattr(model, "joint_embedding"):
+        extra = " with an embedding of charge, spin or the like" if kind in _SUPPORTED else ""
+        raise ModelError(
+            f"{path}: expected one of the model classes {', '.join(_SUPPORTED)}, found "
+            f"{kind}{extra}, whose energy is not a sum of local terms that LAMMPS could distribute"
+        )
+    heads = model_heads(model)
+    if head is None and len(heads) > 1:
+        raise ModelError(
+            f"{path}: expected a choice among the heads {', '.join(heads)}: add --head {heads[-1]}"
+        )
+    if head is not None and head not in heads:
+        raise ModelError(f"{path}: expected one of the heads {', '.join(heads)}, found {head!r}")
+    known = [symbol(z) for z in model_elements(model)]
+    wanted = known if elements is None else elements
+    missing = [e for e in wanted if atomic_number(e) and e not in known]
+    if missing:
+        raise ModelError(
+            f"{path}: expected a choice among the model's elements {', '.join(known)}, found "
+            f"{', '.join(missing)}: train a model on them, or leave them out"
+        )
+    return ExportSource(
+        model=model,
+        head=head or heads[0],
+        elements=[e for e in known if e in wanted],
+        dtype=dtype or model_dtype(model),
+    )
+
+
+def write_torchscript(source: ExportSource, path: Path) -> None:
+    """Write the TorchScript file for ``pair_style mace``.
+
+    Raises
+    ------
+    ModelError
+        If the model has a part whose elements cannot be cut down.
+    """
+    with quiet_mace():
+        model = copy.deepcopy(source.model)
+        if source.elements != [symbol(z) for z in model_elements(model)]:
+            keep_elements(model, [atomic_number(e) for e in source.elements])
+        # before the weights are rounded: sums of energies are kept in double precision
+        reference = _reference_energies(model)[source.head_index].clone()
+        model = model.to(getattr(torch, source.dtype))
+        scripted = script(model, head=source.head_index, reference_energies=reference)
+        scripted.save(str(path))
+
+
+def evaluate_source(
+    source: ExportSource, atoms: Atoms, *, own_precision: bool = False
+) -> Evaluated:
+    """Evaluate the source model with mace-torch, in double precision.
+
+    Parameters
+    ----------
+    source
+        The model.
+    atoms
+        A periodic structure.
+    own_precision
+        False rounds the weights, but not the reference energies, to the precision of the export
+        first: the same weights. True takes them as they were read.
+    """
+    with quiet_mace():
+        from mace.calculators import MACECalculator
+
+        model = copy.deepcopy(source.model)
+        if not own_precision:
+            model = model.to(getattr(torch, source.dtype)).double()
+            model.atomic_energies_fn.atomic_energies = _reference_energies(source.model)
+        before = torch.get_default_dtype()
+        try:
+            calculator = MACECalculator(
+                models=[model.double()],
+                device="cpu",
+                default_dtype="float64",
+                head=source.head,
+            )
+        finally:
+            torch.set_default_dtype(before)  # mace-torch changes it for the whole process
+        work = atoms.copy()
+        work.calc = calculator
+        return Evaluated(
+            energy_ev=float(work.get_potential_energy()),
+            forces=np.asarray(work.get_forces(), dtype=np.float64),
+            stress=np.asarray(work.get_stress(), dtype=np.float64),
+        )
+
+
+def _reference_energies(model: torch.nn.Module) -> torch.Tensor:
+    """E0s, ``(n_heads, n_elements)``, eV, as exact as the file has them."""
+    return torch.atleast_2d(model.atomic_energies_fn.atomic_energies).detach().double()

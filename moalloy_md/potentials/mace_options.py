@@ -1,0 +1,109 @@
+"""Our configuration in the words of mace-torch's own trainer, ``mace_run_train``."""
+
+from pathlib import Path
+from typing import Any
+
+from moalloy_md.config import MaceArchitecture, Optimisation, TrainConfig
+from moalloy_md.elements import atomic_number
+from moalloy_md.potentials.training_set import TrainingSet
+
+#: What mace-torch's files are called.
+NAME = "model"
+
+#: The block of the MACE-MP-0 models, which they use in every layer.
+_BLOCK = "RealAgnosticResidualInteractionBlock"
+
+
+def mace_arguments(
+    config: TrainConfig, data: TrainingSet, *, device: str, folder: Path
+) -> list[str]:
+    """Return the options of mace-torch's trainer that do what `config` says.
+
+    Parameters
+    ----------
+    config, data
+        The run.
+    device
+        ``"cpu"`` or ``"cuda"``.
+    folder
+        Where mace-torch puts its files.
+    """
+    fit = config.optimisation
+    options: dict[str, Any] = {
+        "name": NAME,
+        "work_dir": folder,
+        "seed": fit.seed,
+        "device": device,
+        "default_dtype": config.dtype,
+        "train_file": config.train.absolute(),
+        "valid_file": config.valid.absolute(),
+        "energy_key": "REF_energy",
+        "forces_key": "REF_forces",
+        "E0s": {atomic_number(symbol): energy for symbol, energy in data.e0s_ev.items()},
+        "valid_batch_size": min(fit.batch_size, data.n_valid),
+        "max_num_epochs": epochs_to_run(fit),
+        "num_workers": 0,
+        "pin_memory": device == "cuda",
+        "plot": False,
+        "error_table": "PerAtomMAE",
+        **_network(config.start.model),
+        **_optimisation(fit),
+    }
+    flags = {
+        "pair_repulsion": config.start.model.pair_repulsion,
+        "amsgrad": fit.amsgrad,
+        "ema": fit.ema_decay is not None,
+        "save_cpu": True,
+    }
+    return [
+        *(f"--{name}={value}" for name, value in options.items()),
+        *(f"--{name}" for name, wanted in flags.items() if wanted),
+    ]
+
+
+def epochs_to_run(fit: Optimisation) -> int:
+    """Return how many epochs end with the last one that is validated (epochs 0, k, 2k, ...)."""
+    every = fit.validate_every_epochs
+    return every * ((fit.max_epochs - 1) // every) + 1
+
+
+def _network(model: MaceArchitecture) -> dict[str, Any]:
+    orders = range(model.max_l + 1)
+    return {
+        "model": "ScaleShiftMACE",
+        "interaction_first": _BLOCK,
+        "interaction": _BLOCK,
+        "scaling": "rms_forces_scaling",
+        "hidden_irreps": "+".join(f"{model.channels}x{ell}{'eo'[ell % 2]}" for ell in orders),
+        "MLP_irreps": f"{model.readout_channels}x0e",
+        "radial_MLP": list(model.radial_mlp),
+        "r_max": model.r_max_angstrom,
+        "num_radial_basis": model.num_radial_basis,
+        "num_cutoff_basis": model.num_cutoff_basis,
+        "max_ell": model.max_ell,
+        "correlation": model.correlation,
+        "num_interactions": model.num_interactions,
+    }
+
+
+def _optimisation(fit: Optimisation) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "loss": {"squares": "weighted", "lengths": "l1l2energyforces"}[fit.loss],
+        "energy_weight": fit.energy_weight,
+        "forces_weight": fit.forces_weight,
+        "batch_size": fit.batch_size,
+        "eval_interval": fit.validate_every_epochs,
+        "lr": fit.learning_rate,
+        "weight_decay": fit.weight_decay,
+        "clip_grad": fit.clip_gradient,
+    }
+    if fit.schedule.kind == "exponential":
+        options["scheduler"] = "ExponentialLR"
+        options["lr_scheduler_gamma"] = fit.schedule.final_fraction ** (1 / epochs_to_run(fit))
+    else:
+        options["scheduler"] = "ReduceLROnPlateau"
+        options["lr_factor"] = fit.schedule.factor
+        options["scheduler_patience"] = fit.schedule.patience_epochs
+    if fit.ema_decay is not None:
+        options["ema_decay"] = fit.ema_decay
+    return options

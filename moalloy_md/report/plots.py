@@ -1,0 +1,84 @@
+"""Plots for reports, as PNG in memory. No display is needed and no global state is touched."""
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from moalloy_md.analysis.statistics import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Pixels per inch of all plots.
+DPI = 144
+_LINE = "#1f5f8b"
+_ACCENT = "#c0562f"
+_QUIET = "#9aa5b1"
+
+
+def history_plot(
+    time_ps: ArrayLike,
+    temperature_k: ArrayLike,
+    lattice_parameter: ArrayLike,
+    *,
+    target_k: float,
+    estimate: Estimate,
+) -> bytes:
+    """Draw temperature and lattice parameter against time.
+
+    Parameters
+    ----------
+    time_ps, temperature_k, lattice_parameter
+        ``(n,)`` each; ps, K and Å.
+    target_k
+        Temperature of the thermostat, K.
+    estimate
+        Mean lattice parameter (Å) with its error; the samples that it left out are shaded.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    time = np.asarray(time_ps, dtype=np.float64)
+    figure, (upper, lower) = _figure(rows=2, height=4.6)
+    upper.plot(time, np.asarray(temperature_k), color=_LINE, linewidth=0.9)
+    upper.axhline(target_k, color=_ACCENT, linewidth=1.0, linestyle="--")
+    upper.set_ylabel("temperature (K)")
+    lower.plot(time, np.asarray(lattice_parameter), color=_LINE, linewidth=0.9)
+    lower.axhspan(
+        estimate.value - estimate.error, estimate.value + estimate.error, color=_ACCENT, alpha=0.3
+    )
+    lower.axhline(estimate.value, color=_ACCENT, linewidth=1.0)
+    lower.set_ylabel("lattice parameter (Å)")
+    lower.set_xlabel("time (ps)")
+    lower.ticklabel_format(axis="y", useOffset=False)
+    for axes in (upper, lower):
+        axes.set_xlim(time[0], time[-1])
+        if estimate.n_discarded:
+            axes.axvspan(time[0], time[estimate.n_discarded], color=_QUIET, alpha=0.25, linewidth=0)
+    return _png(figure)
+
+
+def _figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure", list["Axes"]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # A Figure of its own, not pyplot: pyplot would pick a display and keep every figure alive.
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(np.atleast_1d(figure.subplots(rows, 1, sharex=True)))
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(visible=True, color="#e4e8ec", linewidth=0.6)
+        one.set_axisbelow(True)
+    return figure, axes
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,153 @@
+"""The report that ``moalloy quickstart`` leaves: one HTML file that needs nothing else."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moalloy_md.errors import DataError
+from moalloy_md.report import plots
+from moalloy_md.report.numbers import significant, with_error
+from moalloy_md.rundir import replacing
+
+#: Keys of the summary that DESIGN.md promises and the report cannot do without.
+REQUIRED = (
+    "data.n_train",
+    "data.n_test",
+    "test.energy_mae_mev_per_atom",
+    "test.force_mae_mev_per_angstrom",
+    "test.mean_abs_force_mev_per_angstrom",
+    "parity",
+    "md.lattice_parameter_angstrom.value",
+    "md.lattice_parameter_angstrom.error",
+    "md.bcc_fraction",
+    "md.steps",
+    "wall_s",
+)
+
+_CSS_PIXELS_PER_PIXEL = 96 / plots.DPI
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in a report.
+
+    Attributes
+    ----------
+    png
+        The file's bytes.
+    caption
+        What is to be seen, in a sentence; also the text for those who cannot see it.
+    """
+
+    png: bytes
+    caption: str
+
+    @property
+    def uri(self) -> str:
+        """The picture as text that an HTML file can hold."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+    @property
+    def width(self) -> int:
+        """Width on the page, in CSS pixels, at which its letters are as large as the text."""
+        return round(int.from_bytes(self.png[16:20], "big") * _CSS_PIXELS_PER_PIXEL)
+
+
+@dataclass(frozen=True)
+class ParityCheck:
+    """One line of the export's parity report: what was measured, and what was allowed."""
+
+    name: str
+    measured: float
+    limit: float
+
+
+def write_quickstart_report(
+    out: Path,
+    summary: Mapping[str, Any],
+    *,
+    pictures: Sequence[Picture] = (),
+    caveats: Sequence[str] = (),
+    parity: Sequence[ParityCheck] = (),
+    versions: Mapping[str, str | None] | None = None,
+    next_commands: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Write the quickstart's report.
+
+    Parameters
+    ----------
+    out
+        The HTML file.
+    summary
+        Content of ``summary.json``: nested mappings with the keys `REQUIRED`. Shown where given:
+        ``data.n_valid``, ``data.n_train_groups``, ``data.n_valid_groups``, ``data.n_test_groups``,
+        ``data.elements``; ``test.energy_mae_interval``, ``test.force_mae_interval`` (pairs, 95 %),
+        ``test.interval_method``; ``md.composition``, ``md.n_atoms``, ``md.temperature_k``,
+        ``md.timestep_ps``.
+    pictures
+        Shown under the MD results, in this order.
+    caveats
+        What the DFT data are not, one sentence each.
+    parity
+        Lines of the export's parity report.
+    versions
+        Versions of what was used, by name.
+    next_commands
+        Commands to go on with, and what each is for.
+
+    Raises
+    ------
+    DataError
+        If a required key is missing, or a picture is no PNG. Nothing is written then.
+    """
+    for key in REQUIRED:
+        _require(summary, key)
+    for picture in pictures:
+        if not picture.png.startswith(_PNG_MAGIC):
+            raise DataError(
+                f"expected a PNG for the picture {picture.caption!r}, found another file"
+            )
+    page = (
+        _environment()
+        .get_template("quickstart.html.j2")
+        .render(
+            data=summary["data"],
+            test=summary["test"],
+            md=summary["md"],
+            wall_s=summary["wall_s"],
+            pictures=pictures,
+            caveats=caveats,
+            parity=parity,
+            versions=versions or {},
+            next_commands=next_commands,
+        )
+    )
+    with replacing(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _require(summary: Mapping[str, Any], key: str) -> None:
+    found: Any = summary
+    for part in key.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise DataError(f"quickstart summary: expected the key {key!r}, found none at {part!r}")
+        found = found[part]
+
+
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["sig"] = significant
+    environment.filters["pm"] = with_error
+    return environment

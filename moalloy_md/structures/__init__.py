@@ -1,0 +1,1 @@
+"""Structures to simulate: hosts, substitutions, defects."""

@@ -1,0 +1,11 @@
+"""Unit conversions. Everything inside the package is in LAMMPS ``metal`` units.
+
+Å, eV, eV/Å, ps, K, bar, g/mol. Reports use meV/atom, meV/Å and GPa.
+"""
+
+MEV_PER_EV = 1000.0
+
+#: 1 eV/Å³ in bar as LAMMPS ``metal`` units define it (``force->nktv2p``; update.cpp of the
+#: 22 Jul 2025 release). CODATA 2018 has 1.602176634e6: stresses that went through LAMMPS must
+#: be converted back with LAMMPS's own number or they agree to 8e-8 only.
+BAR_PER_EV_A3_LAMMPS = 1.6021765e6

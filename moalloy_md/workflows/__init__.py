@@ -1,0 +1,1 @@
+"""One function a job, made of the other parts."""

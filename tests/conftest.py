@@ -1,0 +1,50 @@
+"""Fixtures that several folders share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def torch_plugin():
+    """Path of the TorchScript plugin, compiled if it is not in the user's cache yet."""
+    from moalloy_md.lammps.plugin import build_torch_plugin
+
+    return build_torch_plugin()
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder with the published DFT data and the NumPy reference; only where it exists."""
+    folder = os.environ.get("MOALLOY_SHARED")
+    if not folder:
+        pytest.skip("MOALLOY_SHARED is not set: the folder of published DFT data is not here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory):
+    """Return a function that gives a model with random weights and its TorchScript file."""
+    import copy
+    import json
+
+    from support.models import random_model
+
+    from moalloy_md.potentials.quiet import quiet_mace
+    from moalloy_md.potentials.torchscript import script
+
+    folder, known = tmp_path_factory.mktemp("models"), {}
+
+    def make(**options):
+        key = json.dumps(options, sort_keys=True)
+        if key not in known:
+            model = random_model(**options)
+            file = folder / f"model-{len(known)}.pt"
+            with quiet_mace():
+                reference = model.atomic_energies_fn.atomic_energies[0].double()
+                script(copy.deepcopy(model), head=0, reference_energies=reference).save(str(file))
+            known[key] = (model, file)
+        return known[key]
+
+    return make

@@ -1,0 +1,89 @@
+"""Atoms, types and boxes that change under way: after each change the energy is a fresh one's."""
+
+import re
+
+import pytest
+from support import lmp
+from support.cells import doped_cell
+
+pytestmark = pytest.mark.usefixtures("torch_plugin")
+
+ELEMENTS = ("V", "Mo", "Ta", "W")
+TYPES = ("W", "Mo", "V", "Ta")
+
+SETUP = """
+units metal
+atom_style atomic
+atom_modify sort 0 0
+{read}
+mass * 100.0
+pair_style mace
+pair_coeff * * {file} W Mo V Ta
+neighbor 1.0 bin
+thermo_style custom step pe press
+thermo_modify format float %.15g norm no
+"""
+
+#: What happens; the last line of thermo output is compared.
+CHANGES = {
+    "swap": """
+fix swap all atom/swap 1 2 4711 5000.0 ke no types 1 2
+fix swap2 all atom/swap 1 2 4712 5000.0 ke no types 3 4
+thermo 1
+run 10
+print "accepted $(f_swap[2]+f_swap2[2]:%.0f)"
+""",
+    "types": "run 0\nset atom 1*5 type 4\nset atom 7 type 1\nrun 0\n",
+    "delete": "run 0\ngroup gone id 3 11 30\ndelete_atoms group gone compress no\nrun 0\n",
+    "create": "run 0\ncreate_atoms 2 single 1.2 0.4 0.9 units box\nrun 0\n",
+    "box": "run 0\nchange_box all x scale 1.03 xy delta 0.2 remap\nrun 0\n",
+    "motion": """
+velocity all create 1500.0 17
+fix move all nve
+timestep 0.002
+run 25
+""",
+    "replicate": "run 0\nreplicate 1 1 2\nrun 0\n",
+}
+
+
+def last_energy(output):
+    rows = re.findall(r"^ +\d+ +(-?\d+\.\d+) +(-?\d+\.\d+)", output, re.MULTILINE)
+    return tuple(float(number) for number in rows[-1])
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("change", CHANGES)
+def test_energy_after_a_change_is_a_fresh_ones(scripted, tmp_path, change, ranks):
+    _, file = scripted(elements=ELEMENTS)
+    lmp.write_data(doped_cell(ELEMENTS, n=3, seed=67), TYPES, tmp_path)
+    start = SETUP.format(read="read_data data.lmp", file=file)
+    end = "write_data after.lmp nocoeff\n"
+    status, output = lmp.run_script(start + CHANGES[change] + end, tmp_path, ranks=ranks)
+    assert status == 0, output[-2000:]
+    energy, pressure = last_energy(output)
+    if change == "swap":
+        assert int(re.search(r"accepted (\d+)", output)[1]) > 0
+    fresh = SETUP.format(read="read_data after.lmp", file=file) + "run 0\n"
+    status, output = lmp.run_script(fresh, tmp_path)
+    assert status == 0, output[-2000:]
+    fresh_energy, fresh_pressure = last_energy(output)
+    # write_data keeps 15 digits of each coordinate
+    assert energy == pytest.approx(fresh_energy, abs=1e-8)
+    assert pressure == pytest.approx(fresh_pressure, abs=1e-3)  # bar
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_restart_goes_on_as_if_nothing_had_happened(scripted, tmp_path, ranks):
+    _, file = scripted(elements=ELEMENTS)
+    lmp.write_data(doped_cell(ELEMENTS, n=3, seed=71), TYPES, tmp_path)
+    move = "fix move all nve\ntimestep 0.001\n"
+    whole = SETUP.format(read="read_data data.lmp", file=file) + (
+        "velocity all create 800.0 5\n" + move + "run 20\nwrite_restart half\nrun 20\n"
+    )
+    status, output = lmp.run_script(whole, tmp_path, ranks=ranks)
+    assert status == 0, output[-2000:]
+    half = SETUP.format(read="read_restart half", file=file) + move + "run 20\n"
+    status, again = lmp.run_script(half, tmp_path, ranks=ranks)
+    assert status == 0, again[-2000:]
+    assert last_energy(again)[0] == pytest.approx(last_energy(output)[0], abs=1e-9)

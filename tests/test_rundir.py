@@ -1,0 +1,84 @@
+"""Run directories: found again by the same command, refused to any other."""
+
+import json
+
+import pytest
+
+from moalloy_md.errors import RunDirectoryError
+from moalloy_md.rundir import open_run, read_json, sha256, write_json
+
+CONFIG = {"seed": 3, "model": {"r_max": 5.0, "name": "a"}}
+
+
+def test_tells_what_was_asked_for_and_by_which_versions(tmp_path):
+    run = open_run(tmp_path / "run", kind="train", config=CONFIG, packages=("numpy", "no-such"))
+    manifest = run.manifest
+    assert manifest["config"] == CONFIG
+    assert manifest["kind"] == "train"
+    assert manifest["versions"]["numpy"].count(".") >= 1
+    assert manifest["versions"]["no-such"] is None
+    assert manifest["finished"] is None
+
+
+def test_same_command_finds_its_steps(tmp_path):
+    first = open_run(tmp_path, kind="train", config=CONFIG)
+    assert first.result("split") is None
+    first.finish_step("split", {"n": 7})
+    again = open_run(tmp_path, kind="train", config=CONFIG)
+    assert again.result("split") == {"n": 7}
+    assert again.result("fit") is None
+    assert again.manifest["started"] == first.manifest["started"]
+
+
+def test_hidden_files_do_not_occupy_a_folder(tmp_path):
+    (tmp_path / ".nfs0001").touch()
+    open_run(tmp_path, kind="train", config=CONFIG)
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(RunDirectoryError, match=r"found files without a manifest.json"):
+        open_run(tmp_path, kind="train", config=CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "x").touch()
+    with pytest.raises(RunDirectoryError, match="expected a folder, found a file"):
+        open_run(tmp_path / "x", kind="train", config=CONFIG)
+
+
+def test_another_kind_of_run_is_refused(tmp_path):
+    open_run(tmp_path, kind="evaluate", config=CONFIG)
+    with pytest.raises(RunDirectoryError, match="found one left by 'moalloy evaluate'"):
+        open_run(tmp_path, kind="train", config=CONFIG)
+
+
+def test_another_configuration_is_refused_by_the_key_that_differs(tmp_path):
+    open_run(tmp_path, kind="train", config=CONFIG)
+    other = {"seed": 3, "model": {"r_max": 6.0, "name": "a"}}
+    with pytest.raises(RunDirectoryError, match=r"model\.r_max = 5\.0, now asked .* with 6\.0"):
+        open_run(tmp_path, kind="train", config=other)
+
+
+def test_damaged_manifest_is_named(tmp_path):
+    open_run(tmp_path, kind="train", config=CONFIG)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(RunDirectoryError, match=r"manifest\.json: expected a JSON file"):
+        open_run(tmp_path, kind="train", config=CONFIG)
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"x": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"x": object()})
+    assert read_json(path) == {"x": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert json.loads(path.read_text()) == {"x": 1}
+
+
+def test_sha256_of_a_known_text(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256(tmp_path / "abc") == expected

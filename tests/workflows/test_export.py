@@ -1,0 +1,220 @@
+"""Export: what it writes, what it measures, what it refuses, and that nothing is left then."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from support.cells import doped_cell
+from support.models import calculator, random_model, save_model
+
+from moalloy_md.bundle import open_bundle
+from moalloy_md.errors import ExportError, ModelError, RunDirectoryError
+from moalloy_md.lammps.single_point import single_point
+from moalloy_md.potentials.parity import Evaluated, compare, parity_cell
+from moalloy_md.potentials.quiet import quiet_mace
+from moalloy_md.workflows import export as export_module
+from moalloy_md.workflows.export import export
+
+pytestmark = pytest.mark.usefixtures("torch_plugin")
+
+ELEMENTS = ("V", "Mo", "Ta", "W")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Return a function that saves a model with random weights, each shape once."""
+    folder, known = tmp_path_factory.mktemp("saved"), {}
+
+    def save(**options):
+        key = json.dumps(options, sort_keys=True)
+        if key not in known:
+            model = random_model(elements=ELEMENTS, **options)
+            path = folder / f"model-{len(known)}.model"
+            save_model(model, path)
+            known[key] = (model, path)
+        return known[key]
+
+    return save
+
+
+def test_double_precision_meets_its_gate(saved, tmp_path):
+    _, path = saved(zbl=True)
+    parity = export(path, out=tmp_path / "b").manifest["parity"]
+    assert parity["passed"]
+    assert parity["energy_ev_per_atom"] <= 1e-9
+    rms = parity["force_rms_ev_per_angstrom"]
+    assert rms > 0.5
+    assert parity["force_ev_per_angstrom"] <= 1e-9 * rms
+    assert parity["stress_ev_per_angstrom3"] <= 1e-9 * rms
+
+
+def test_single_precision_of_a_few_elements(saved, tmp_path):
+    model, path = saved(zbl=True)
+    bundle = export(path, out=tmp_path / "b", dtype="float32", elements=["W", "Mo"])
+    assert bundle.elements == ["Mo", "W"]  # in the order of the model's table
+    assert bundle.manifest["dtype"] == "float32"
+    parity = bundle.manifest["parity"]
+    assert 0 < parity["force_ev_per_angstrom"] <= 1e-4 * (1 + parity["force_rms_ev_per_angstrom"])
+    assert bundle.torchscript.stat().st_size < path.stat().st_size * 20
+    atoms = doped_cell(("Mo", "W"), n=2, seed=5)
+    found = single_point(
+        atoms, potential=bundle.torchscript, elements=["W", "Mo"], run_dir=tmp_path / "run"
+    )
+    work = atoms.copy()
+    work.calc = calculator(model)
+    np.testing.assert_allclose(found.forces_ev_per_angstrom, work.get_forces(), atol=3e-4)
+    assert found.energies_ev.sum() == pytest.approx(found.energy_ev, abs=1e-8)
+
+
+def test_keeps_the_precision_of_the_source(saved, tmp_path):
+    _, path = saved(dtype="float32", hidden="8x0e")
+    assert export(path, out=tmp_path / "b").manifest["dtype"] == "float32"
+
+
+def test_manifest_says_what_it_is(saved, tmp_path):
+    model, path = saved(zbl=True)
+    manifest = export(path, out=tmp_path / "b").manifest
+    assert manifest["elements"] == list(ELEMENTS)
+    assert manifest["r_max_angstrom"] == 4.5
+    assert manifest["n_layers"] == 2
+    table = model.atomic_energies_fn.atomic_energies.flatten().tolist()
+    assert list(manifest["reference_energies_ev"].values()) == pytest.approx(table)
+    assert manifest["native"]["file"] is None
+    assert manifest["native"]["reason"]
+    assert manifest["training_set_sha256"] is None
+
+
+def test_reference_energies_stay_double_in_single_precision(saved, tmp_path):
+    model, path = saved(zbl=True)
+    bundle = export(path, out=tmp_path / "b", dtype="float32")
+    with quiet_mace():
+        file = torch.jit.load(str(bundle.torchscript))
+    exact = model.atomic_energies_fn.atomic_energies[0]
+    assert exact.dtype == torch.float64
+    assert torch.equal(file.reference_energies, exact)
+    assert not torch.equal(exact.float().double(), exact), "rounding would not show"
+    assert bundle.manifest["parity"]["against_unrounded_weights"]["energy_ev_per_atom"] < 1e-5
+
+
+def test_each_head_is_itself(saved, tmp_path):
+    model, path = saved(heads=["pt", "dft"])
+    atoms = parity_cell(list(ELEMENTS))
+    energies = []
+    for head in ("pt", "dft"):
+        bundle = export(path, out=tmp_path / head, head=head)
+        found = single_point(
+            atoms, potential=bundle.torchscript, elements=bundle.elements, run_dir=tmp_path / "r"
+        )
+        energies.append(found.energy_ev)
+        expected = calculator(model, head=head).get_potential_energy(atoms)
+        assert found.energy_ev == pytest.approx(expected, abs=1e-9)
+    assert abs(energies[0] - energies[1]) > 0.1
+
+
+def test_heads_have_to_be_chosen(saved, tmp_path):
+    _, path = saved(heads=["pt", "dft"])
+    with pytest.raises(ModelError, match="choice among the heads pt, dft: add --head dft"):
+        export(path, out=tmp_path / "b")
+    with pytest.raises(ModelError, match="one of the heads pt, dft, found 'dtf'"):
+        export(path, out=tmp_path / "b", head="dtf")
+
+
+def test_elements_that_the_model_lacks(saved, tmp_path):
+    _, path = saved(zbl=True)
+    with pytest.raises(ModelError, match="elements V, Mo, Ta, W, found Re"):
+        export(path, out=tmp_path / "b", elements=["Mo", "Re"])
+
+
+def test_same_export_again_changes_nothing(saved, tmp_path):
+    _, path = saved(hidden="8x0e", dtype="float32")
+    said = []
+    first = export(path, out=tmp_path / "b")
+    again = export(path, out=tmp_path / "b", say=said.append)
+    assert again.manifest == first.manifest
+    assert "already" in said[-1]
+    with pytest.raises(RunDirectoryError, match="of another model or with other options"):
+        export(path, out=tmp_path / "b", elements=["Mo"])
+
+
+def test_folder_with_other_things_is_refused(saved, tmp_path):
+    _, path = saved(hidden="8x0e", dtype="float32")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "notes.txt").write_text("mine")
+    with pytest.raises(RunDirectoryError, match="found other things"):
+        export(path, out=tmp_path / "b")
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["notes.txt"]
+
+
+def test_a_model_that_fails_the_gate_is_not_kept(saved, tmp_path, monkeypatch):
+    """The written file is made wrong in its last digits: 1e-7 of the weights of one layer."""
+    from moalloy_md.potentials import export as potentials_export
+
+    _, path = saved(zbl=True)
+    honest = potentials_export.script
+
+    def careless(model, **options):
+        with torch.no_grad():
+            model.interactions[1].linear.weight *= 1 + 1e-7
+        return honest(model, **options)
+
+    monkeypatch.setattr(potentials_export, "script", careless)
+    with pytest.raises(ExportError, match="deviates from its source and was not kept"):
+        export(path, out=tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_in_between_nothing_is_left(saved, tmp_path, monkeypatch):
+    _, path = saved(zbl=True)
+
+    def interrupted(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export_module, "_check", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(path, out=tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_file_is_noticed(saved, tmp_path):
+    _, path = saved(hidden="8x0e", dtype="float32")
+    bundle = export(path, out=tmp_path / "b")
+    with bundle.torchscript.open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError, match="changed or damaged after the export"):
+        open_bundle(tmp_path / "b")
+
+
+def test_what_is_no_bundle_is_named(tmp_path):
+    with pytest.raises(ModelError, match="expected a bundle, found no manifest"):
+        open_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"kind": "train"}')
+    with pytest.raises(ModelError, match="found the folder of another command"):
+        open_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"kind": "bundle", "format": 99, "files": {}}')
+    with pytest.raises(ModelError, match="format 1 or older, found 99"):
+        open_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["energy_ev", "forces", "stress"])
+@pytest.mark.parametrize("wrong", [1e-3, np.nan])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gate_fails_for_each_part(what, wrong, dtype):
+    rng = np.random.default_rng(0)
+    parts = {"energy_ev": -3.0, "forces": rng.normal(size=(4, 3)), "stress": rng.normal(size=6)}
+    reference = Evaluated(**parts)
+    assert compare(reference, Evaluated(**parts), dtype=dtype).passed
+    assert not compare(
+        reference, Evaluated(**{**parts, what: parts[what] + wrong}), dtype=dtype
+    ).passed
+
+
+@pytest.mark.parametrize("n_elements", [1, 2, 21, 89])
+def test_parity_cell_holds_every_element(n_elements):
+    from ase.data import chemical_symbols
+
+    elements = chemical_symbols[1 : n_elements + 1]
+    atoms = parity_cell(elements)
+    assert set(atoms.get_chemical_symbols()) == set(elements)
+    assert np.allclose(atoms.cell.array, np.tril(atoms.cell.array))
+    assert np.abs(atoms.cell.array[[1, 2, 2], [0, 0, 1]]).min() > 0.1
