@@ -97,6 +97,16 @@ def test_a_killed_run_goes_on_to_the_same_total(tmp_path, ranks):
     assert 600 <= starts[1] <= reached
 
 
+def test_a_run_without_a_restart_leaves_nothing_of_an_earlier_one(tmp_path):
+    write_crystal(tmp_path)
+    npt(tmp_path, steps=400)
+    (tmp_path / "restart.npt").unlink()
+    (tmp_path / "log.200.lammps").write_text("an earlier part")
+    npt(tmp_path, steps=200)
+    assert steps_of(frame_files(tmp_path)) == [0, 100, 200]
+    assert [path.name for path in tmp_path.glob("log.*.lammps")] == ["log.0.lammps"]
+
+
 def test_a_complete_run_is_left_as_it_is(tmp_path):
     write_crystal(tmp_path)
     npt(tmp_path, steps=200)
