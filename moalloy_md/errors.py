@@ -20,6 +20,10 @@ class ModelError(MoAlloyError):
     """A model file is missing, of the wrong kind, or cannot do what was asked."""
 
 
+class UnsupportedModelError(ModelError):
+    """A sound model that the native engine cannot evaluate; the TorchScript route may still."""
+
+
 class ExportError(ModelError):
     """An exported model failed its parity check or could not be written."""
 

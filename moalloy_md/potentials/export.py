@@ -1,4 +1,4 @@
-"""Write a MACE model as TorchScript for LAMMPS, and evaluate its source for comparison."""
+"""Write a MACE model as the files of a bundle, and evaluate its source for comparison."""
 
 import copy
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from moalloy_md.elements import atomic_number, symbol
 from moalloy_md.errors import ModelError
 from moalloy_md.potentials.elements_subset import keep_elements
 from moalloy_md.potentials.loading import load_model, model_dtype, model_elements
+from moalloy_md.potentials.native_model import write_native
 from moalloy_md.potentials.parity import Evaluated
 from moalloy_md.potentials.predict import model_heads
 from moalloy_md.potentials.quiet import quiet_mace
@@ -132,14 +133,33 @@ def write_torchscript(source: ExportSource, path: Path) -> None:
         If the model has a part whose elements cannot be cut down.
     """
     with quiet_mace():
-        model = copy.deepcopy(source.model)
-        if source.elements != [symbol(z) for z in model_elements(model)]:
-            keep_elements(model, [atomic_number(e) for e in source.elements])
+        model = _with_wanted_elements(source)
         # before the weights are rounded: sums of energies are kept in double precision
         reference = _reference_energies(model)[source.head_index].clone()
         model = model.to(getattr(torch, source.dtype))
         scripted = script(model, head=source.head_index, reference_energies=reference)
         scripted.save(str(path))
+
+
+def write_native_file(source: ExportSource, path: Path) -> None:
+    """Write the file for the native engine.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If the native engine cannot evaluate such a model.
+    ModelError
+        If the model has a part whose elements cannot be cut down, or a weight is not finite.
+    """
+    with quiet_mace():
+        model = _with_wanted_elements(source)
+    write_native(
+        model,
+        path,
+        head=source.head_index,
+        dtype=source.dtype,
+        reference_energies=_reference_energies(model)[source.head_index].numpy(),
+    )
 
 
 def evaluate_source(
@@ -181,6 +201,14 @@ def evaluate_source(
             forces=np.asarray(work.get_forces(), dtype=np.float64),
             stress=np.asarray(work.get_stress(), dtype=np.float64),
         )
+
+
+def _with_wanted_elements(source: ExportSource) -> torch.nn.Module:
+    """Copy the model, with the elements to keep alone."""
+    model = copy.deepcopy(source.model)
+    if source.elements != [symbol(z) for z in model_elements(model)]:
+        keep_elements(model, [atomic_number(e) for e in source.elements])
+    return model
 
 
 def _reference_energies(model: torch.nn.Module) -> torch.Tensor:

@@ -33,44 +33,70 @@ def random_model(
     distance_transform="None",
     heads=None,
     seed=0,
+    model_class="ScaleShiftMACE",
+    built_in="float64",
+    scaled=True,
+    **mace_options,
 ):
-    """Return a `ScaleShiftMACE` of the given shape; different elements differ strongly in it."""
+    """Return a model of the given shape; different elements differ strongly in it.
+
+    `first` and `later` are keys of `BLOCKS` or class names. `built_in` is the precision in which
+    mace-torch makes its constants, `dtype` that of the result. `scaled` brings the forces to the
+    size of 1 eV/Å. Further options are those of mace-torch's class, and go before ours.
+    """
     from ase.data import atomic_numbers
 
     n, n_heads = len(elements), len(heads or ["one"])
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(getattr(torch, built_in))
+    options = {
+        "r_max": r_max,
+        "num_bessel": 8,
+        "num_polynomial_cutoff": 5,
+        "max_ell": max_ell,
+        "interaction_cls": getattr(mace.modules.blocks, BLOCKS.get(later, later)),
+        "interaction_cls_first": getattr(mace.modules.blocks, BLOCKS.get(first, first)),
+        "num_interactions": n_layers,
+        "num_elements": n,
+        "hidden_irreps": o3.Irreps(hidden),
+        "MLP_irreps": o3.Irreps("16x0e"),
+        "gate": torch.nn.functional.silu,
+        "atomic_energies": -10.0 + rng.normal(size=(n_heads, n)),
+        "avg_num_neighbors": 20.0,
+        "atomic_numbers": [atomic_numbers[symbol] for symbol in elements],
+        "correlation": correlation,
+        "radial_type": "bessel",
+        "distance_transform": distance_transform,
+        "pair_repulsion": zbl,
+        "heads": heads,
+    }
+    if model_class == "ScaleShiftMACE":
+        options["atomic_inter_scale"] = [1.0] * n_heads
+        options["atomic_inter_shift"] = list(rng.normal(size=n_heads))
     try:
         with quiet_mace():
-            model = mace.modules.ScaleShiftMACE(
-                r_max=r_max,
-                num_bessel=8,
-                num_polynomial_cutoff=5,
-                max_ell=max_ell,
-                interaction_cls=getattr(mace.modules.blocks, BLOCKS[later]),
-                interaction_cls_first=getattr(mace.modules.blocks, BLOCKS[first]),
-                num_interactions=n_layers,
-                num_elements=n,
-                hidden_irreps=o3.Irreps(hidden),
-                MLP_irreps=o3.Irreps("16x0e"),
-                gate=torch.nn.functional.silu,
-                atomic_energies=-10.0 + rng.normal(size=(n_heads, n)),
-                avg_num_neighbors=20.0,
-                atomic_numbers=[atomic_numbers[symbol] for symbol in elements],
-                correlation=correlation,
-                radial_type="bessel",
-                distance_transform=distance_transform,
-                pair_repulsion=zbl,
-                atomic_inter_scale=[1.0] * n_heads,
-                atomic_inter_shift=list(rng.normal(size=n_heads)),
-                heads=heads,
-            )
+            model = getattr(mace.modules, model_class)(**{**options, **mace_options})
     finally:
         torch.set_default_dtype(before)
-    _scale_forces(model, elements, heads)
+    _drop_empty_parameters(model)
+    if scaled:
+        _scale_forces(model, elements, heads)
     return model.to(getattr(torch, dtype))
+
+
+def _drop_empty_parameters(model):
+    """Make the zeros that stand for vanishing couplings ordinary, as loading from a file does.
+
+    mace-torch's `EmptyParam` cannot be copied.
+    """
+    for product in model.products:
+        for part in product.symmetric_contractions.contractions:
+            part.weights_max = torch.nn.Parameter(part.weights_max.data)
+            part.weights = torch.nn.ParameterList(
+                [torch.nn.Parameter(weight.data) for weight in part.weights]
+            )
 
 
 def _scale_forces(model, elements, heads):
@@ -111,3 +137,34 @@ def copy_of(model):
 
     with quiet_mace():
         return copy.deepcopy(model)
+
+
+def reduce_contractions(model):
+    """Put symmetric, independent couplings into the contractions, with random weights for them.
+
+    That is what cuequivariance's basis is (``use_reduced_cg``), made here by singular values.
+    """
+    import itertools
+
+    generator = torch.Generator().manual_seed(5)
+    for product in model.products:
+        for part in product.symmetric_contractions.contractions:
+            weights = []
+            for order in range(1, part.correlation + 1):
+                basis = part.U_tensors(order)
+                first = basis.ndim - 1 - order  # an axis of components goes before, for L > 0
+                axes = [
+                    (*range(first), *(first + k for k in which), basis.ndim - 1)
+                    for which in itertools.permutations(range(order))
+                ]
+                flat = sum(basis.permute(axis) for axis in axes).reshape(-1, basis.shape[-1])
+                left, values, _ = torch.linalg.svd(flat, full_matrices=False)
+                rank = int((values > 1e-10 * values[0]).sum())
+                part._buffers[f"U_matrix_{order}"] = left[:, :rank].reshape(*basis.shape[:-1], rank)
+                old = part.weights_max
+                new = torch.randn(
+                    (old.shape[0], rank, old.shape[2]), generator=generator, dtype=old.dtype
+                )
+                weights.append(torch.nn.Parameter(new))
+            part.weights_max = weights[-1]
+            part.weights = torch.nn.ParameterList(weights[-2::-1])

@@ -1,0 +1,105 @@
+// A few atoms and their edges: everything that one thread holds at a time.
+#ifndef MOALLOY_BLOCK_H
+#define MOALLOY_BLOCK_H
+
+#include "aligned.h"
+#include "kernels.h"
+#include "neighbours.h"
+#include "parameters.h"
+#include "zbl.h"
+
+#include <functional>
+#include <vector>
+
+namespace moalloy
+{
+
+// The edges of one centre, ordered by the type of the neighbour.
+template <class Real> struct Neighbourhood {
+  int count = 0, stride = 0;
+  std::vector<int> node;
+  std::vector<int> range;       // (types + 1): where the neighbours of each type begin
+  std::vector<double> x, y, z;  // from the neighbour to the centre, Angstrom
+  std::vector<double> r;
+  std::vector<int> knot;
+  Array<Real> slab;
+  Real *u, *inverse_r, *at, *weight, *weight_slope, *harmonics;  // in the slab
+  Real *yhat, *rhat, *gradient;
+
+  Edges<Real> edges(int first, int end) const
+  {
+    return {end - first,    stride, knot.data() + first, weight + first, weight_slope + first,
+            harmonics + first};
+  }
+};
+
+/* Computes layers for up to `kCentres` centres. Rows of a centre: (component, channel), channels
+   padded. Calls come in the order: load, message (first or later), product, readout; and back:
+   product_back, message_back. Energies and adjoints go where the caller says. */
+template <class Real> class Block
+{
+ public:
+  static constexpr int kCentres = 8;
+  using RowOf = std::function<Real *(int node)>;
+
+  Block(const Parameters<Real> &parameters, const Kernels<Real> &kernels, const ZblTable &zbl);
+
+  void load(const System &system, int first, int count);
+  int count() const { return count_; }
+  int centre(int c) const { return first_ + c; }
+  const Neighbourhood<Real> &neighbourhood(int c) const { return around_[c]; }
+  Real *out(int c) { return &out_[static_cast<std::size_t>(c) * out_stride_]; }
+  Real *out_hat(int c) { return &out_hat_[static_cast<std::size_t>(c) * out_stride_]; }
+
+  void first_message();
+  void later_message(const Real *features);
+  void product(int layer);                      // A -> out, without shortcut
+  void readout(int layer, double *energies);    // adds to energies[c] and to out_hat's scalars
+  void clear_out_hat();
+  void product_back(int layer);                 // out_hat -> A hat
+  void first_message_back(double *energies);    // with the repulsion of close atoms
+  void later_message_back(const Real *features, const std::vector<Real *> &adjoint_rows);
+
+  // rows[c] . matrix for each degree of what layer 1 takes from layer 0, and back
+  void up(Real *features);
+  void up_back(const Real *adjoints);
+  void skip(Real *shortcut);
+  void skip_back(const Real *shortcut_hat);
+  void add_shortcut(int layer, const Real *shortcut);
+
+ private:
+  void fill(Neighbourhood<Real> &n, const System &system, int centre);
+  void weigh(int layer);
+  void normalise(int layer);
+  void normalise_back(int layer);
+  void mix(int layer, bool back);
+  void zero(Array<Real> &rows) { std::fill(rows.begin(), rows.end(), Real(0)); }
+  Real *a(int c) { return &a_[static_cast<std::size_t>(c) * p_.components * p_.width]; }
+  Real *a_hat(int c) { return &a_hat_[static_cast<std::size_t>(c) * p_.components * p_.width]; }
+  Real *message(int row) { return &message_[static_cast<std::size_t>(row) * kCentres * p_.width]; }
+  void multiply(const Matrix<Real> &matrix, bool add)
+  {
+    kernels_.multiply(from_.data(), to_.data(), static_cast<int>(from_.size()), matrix.n_in,
+                      matrix.lines_out, matrix.data.data(), add);
+    from_.clear();
+    to_.clear();
+  }
+  template <class Do> void for_each_type(Do &&todo);
+
+  const Parameters<Real> &p_;
+  const Kernels<Real> &kernels_;
+  const ZblTable &zbl_;
+  int first_ = 0, count_ = 0, out_stride_;
+  std::vector<Neighbourhood<Real>> around_;
+  std::vector<int> type_;
+  NeighbourList list_;
+  Array<Real> a_, a_hat_, product_, product_hat_, out_, out_hat_, message_, mixed_;
+  Array<Real> sums_, scratch_, coupled_, coupled_hat_;
+  std::vector<double> norm_, norm_hat_;
+  std::vector<const Real *> from_, sender_;
+  std::vector<Real *> to_, sender_hat_;
+};
+
+}  // namespace moalloy
+
+#endif

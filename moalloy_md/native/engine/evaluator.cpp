@@ -1,0 +1,230 @@
+#include "evaluator.h"
+
+#include "block.h"
+#include "scatter.h"
+
+#include <algorithm>
+
+namespace moalloy
+{
+
+template <class Real> struct Evaluator<Real>::Shared {
+  Parameters<Real> parameters;
+  ZblTable zbl;
+  const Kernels<Real> &kernels;
+};
+
+// What one thread works with.
+template <class Real> struct Evaluator<Real>::Worker {
+  Block<Real> block;
+  Share share{};
+  Scatter<Real> adjoints;
+  Scatter<double> forces, virials;
+  double virial[9] = {};
+  double energies[Block<Real>::kCentres] = {};
+  std::vector<Real *> adjoint_rows;
+
+  explicit Worker(const Shared &shared) : block(shared.parameters, shared.kernels, shared.zbl) {}
+
+  void collect_adjoint_rows();
+  void scatter_gradients(bool of_atoms);
+};
+
+template <class Real> void Evaluator<Real>::Worker::collect_adjoint_rows()
+{
+  for (int c = 0; c < block.count(); ++c)
+    for (int e = 0; e < block.neighbourhood(c).count; ++e)
+      adjoints.reserve(block.neighbourhood(c).node[e]);
+  adjoint_rows.clear();
+  for (int c = 0; c < block.count(); ++c)
+    for (int e = 0; e < block.neighbourhood(c).count; ++e)
+      adjoint_rows.push_back(adjoints.row(block.neighbourhood(c).node[e]));
+}
+
+template <class Real> void Evaluator<Real>::Worker::scatter_gradients(bool of_atoms)
+{
+  for (int c = 0; c < block.count(); ++c) {
+    const Neighbourhood<Real> &n = block.neighbourhood(c);
+    double *own = forces.row(block.centre(c));
+    for (int e = 0; e < n.count; ++e) {
+      const double g[3] = {n.gradient[e], n.gradient[n.stride + e], n.gradient[2 * n.stride + e]};
+      const double v[3] = {n.x[e], n.y[e], n.z[e]};
+      forces.reserve(n.node[e]);
+      double *other = forces.row(n.node[e]);
+      for (int a = 0; a < 3; ++a) {
+        own[a] -= g[a];
+        other[a] += g[a];
+        for (int b = 0; b < 3; ++b) virial[3 * a + b] += v[a] * g[b];
+      }
+      if (!of_atoms) continue;
+      virials.reserve(n.node[e]);
+      for (int node : {block.centre(c), n.node[e]}) {
+        double *w = virials.row(node);
+        for (int a = 0; a < 3; ++a)
+          for (int b = 0; b < 3; ++b) w[3 * a + b] += 0.5 * v[a] * g[b];
+      }
+    }
+  }
+}
+
+template <class Real>
+Evaluator<Real>::Evaluator(const Model &model, const std::vector<int> &element_of_type)
+    : shared_(std::make_unique<Shared>(Shared{make_parameters<Real>(model, element_of_type),
+                                              ZblTable(model, element_of_type), kernels<Real>()}))
+{
+}
+
+template <class Real> Evaluator<Real>::~Evaluator() = default;
+
+template <class Real> int Evaluator<Real>::layers() const
+{
+  return static_cast<int>(shared_->parameters.layers.size());
+}
+
+template <class Real> int Evaluator<Real>::feature_size() const
+{
+  if (layers() < 2) return 0;
+  const int n = shared_->parameters.layers[1].l_in + 1;
+  return n * n * shared_->parameters.width;
+}
+
+template <class Real> double Evaluator<Real>::radial_error() const
+{
+  return shared_->parameters.radial_error;
+}
+
+template <class Real> const char *Evaluator<Real>::instructions() const
+{
+  return shared_->kernels.name;
+}
+
+template <class Real>
+void Evaluator<Real>::begin(const System &system, int threads, bool virials_of_atoms)
+{
+  system_ = system;
+  threads_ = std::max(1, std::min(threads, std::max(1, system.centres / Block<Real>::kCentres)));
+  virials_of_atoms_ = virials_of_atoms;
+  while (static_cast<int>(workers_.size()) < threads_)
+    workers_.push_back(std::make_unique<Worker>(*shared_));
+  const std::size_t nodes = system.nodes, centres = system.centres;
+  features_.resize(nodes * feature_size());
+  adjoints_.resize(nodes * feature_size());
+  shortcut_.resize(layers() > 1 ? centres * shared_->parameters.width : 0);
+  energies_.assign(centres, 0.0);
+  forces_.assign(3 * nodes, 0.0);
+  virials_.assign(virials_of_atoms ? 9 * nodes : 0, 0.0);
+  std::fill_n(virial_, 9, 0.0);
+}
+
+/* Every thread goes over its centres, block by block; what it computed for nodes of others is
+   collected by their owners, in the order of the threads. */
+template <class Real>
+template <class Do>
+void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
+{
+  const int centres = system_.centres, nodes = system_.nodes;
+#pragma omp parallel for schedule(static, 1) num_threads(threads_)
+  for (int t = 0; t < threads_; ++t) {
+    Worker &worker = *workers_[t];
+    worker.share = Share::of(t, threads_, centres, nodes);
+    std::fill_n(worker.virial, 9, 0.0);
+    if (gradients) worker.forces.begin(forces_.data(), 3, nodes, worker.share);
+    if (gradients && virials_of_atoms_)
+      worker.virials.begin(virials_.data(), 9, nodes, worker.share);
+    if (adjoints) worker.adjoints.begin(adjoints_.data(), feature_size(), nodes, worker.share);
+    const int end = worker.share.centre_end;
+    for (int first = worker.share.centre_first; first < end; first += Block<Real>::kCentres) {
+      const int count = std::min(Block<Real>::kCentres, end - first);
+      worker.block.load(system_, first, count);
+      std::fill_n(worker.energies, count, 0.0);
+      todo(worker);
+      for (int c = 0; c < count; ++c) energies_[first + c] += worker.energies[c];
+      if (gradients) worker.scatter_gradients(virials_of_atoms_);
+    }
+  }
+  if (threads_ > 1)
+#pragma omp parallel for schedule(static, 1) num_threads(threads_)
+    for (int t = 0; t < threads_; ++t)
+      for (int other = 0; other < threads_; ++other) {
+        if (other == t) continue;
+        if (gradients) workers_[t]->forces.collect(workers_[other]->forces);
+        if (gradients && virials_of_atoms_) workers_[t]->virials.collect(workers_[other]->virials);
+        if (adjoints) workers_[t]->adjoints.collect(workers_[other]->adjoints);
+      }
+  if (gradients)
+    for (int t = 0; t < threads_; ++t)
+      for (int k = 0; k < 9; ++k) virial_[k] += workers_[t]->virial[k];
+}
+
+template <class Real> void Evaluator<Real>::first_layer()
+{
+  const Parameters<Real> &p = shared_->parameters;
+  for (int i = 0; i < system_.centres; ++i) energies_[i] = p.energies_0[system_.type[i]];
+  const bool only = layers() == 1;
+  for_blocks(only, false, [&](Worker &worker) {
+    Block<Real> &block = worker.block;
+    block.first_message();
+    block.product(0);
+    block.add_shortcut(0, nullptr);
+    block.clear_out_hat();
+    block.readout(0, worker.energies);
+    if (only) {
+      block.product_back(0);
+      block.first_message_back(worker.energies);
+      return;
+    }
+    block.up(features_.data());
+    if (p.layers[1].residual) block.skip(shortcut_.data());
+  });
+}
+
+template <class Real> void Evaluator<Real>::second_layer()
+{
+  const Parameters<Real> &p = shared_->parameters;
+  std::fill(adjoints_.begin(), adjoints_.end(), Real(0));
+  for_blocks(true, true, [&](Worker &worker) {
+    Block<Real> &block = worker.block;
+    block.later_message(features_.data());
+    block.product(1);
+    block.add_shortcut(1, shortcut_.data());
+    block.clear_out_hat();
+    block.readout(1, worker.energies);
+    // from here on the shortcut is not needed: its place holds its adjoint
+    if (p.layers[1].residual)
+      for (int c = 0; c < block.count(); ++c)
+        std::copy_n(block.out_hat(c), p.width,
+                    &shortcut_[static_cast<std::size_t>(block.centre(c)) * p.width]);
+    block.product_back(1);
+    worker.collect_adjoint_rows();
+    block.later_message_back(features_.data(), worker.adjoint_rows);
+  });
+}
+
+template <class Real> void Evaluator<Real>::first_layer_back()
+{
+  const Parameters<Real> &p = shared_->parameters;
+  for_blocks(true, false, [&](Worker &worker) {
+    Block<Real> &block = worker.block;
+    // computing A again costs less than keeping it in memory
+    block.first_message();
+    block.clear_out_hat();
+    double counted[Block<Real>::kCentres] = {};  // its energy is counted already
+    const bool nonlinear = std::any_of(p.readouts.begin(), p.readouts.end(), [](const auto &r) {
+      return r.layer == 0 && r.hidden > 0;
+    });
+    if (nonlinear) {
+      block.product(0);
+      block.add_shortcut(0, nullptr);
+    }
+    block.readout(0, counted);
+    block.up_back(adjoints_.data());
+    if (p.layers[1].residual) block.skip_back(shortcut_.data());
+    block.product_back(0);
+    block.first_message_back(worker.energies);
+  });
+}
+
+template class Evaluator<float>;
+template class Evaluator<double>;
+
+}  // namespace moalloy

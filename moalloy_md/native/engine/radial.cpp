@@ -1,0 +1,262 @@
+#include "radial.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace moalloy
+{
+namespace
+{
+
+constexpr int kFirstIntervals = 32;
+constexpr int kMostIntervals = 2048;
+
+// One number with its first and second derivative in r.
+struct Jet {
+  double v, d, dd;
+};
+
+Jet operator*(const Jet &a, const Jet &b)
+{
+  return {a.v * b.v, a.d * b.v + a.v * b.d, a.dd * b.v + 2 * a.d * b.d + a.v * b.dd};
+}
+
+// f(x(r)) from f, f', f'' at x
+Jet chain(double f, double f1, double f2, const Jet &x)
+{
+  return {f, f1 * x.d, f2 * x.d * x.d + f1 * x.dd};
+}
+
+// (1 - x)^3 sum_q (q + 1)(q + 2)/2 x^q: no cancellation where it ends
+Jet envelope(double r, double r_max, int p)
+{
+  if (r >= r_max) return {0, 0, 0};
+  const double x = r / r_max;
+  double sum = 0, sum1 = 0, sum2 = 0;
+  for (int q = p - 1; q >= 0; --q) {
+    sum2 = sum2 * x + 2 * sum1;
+    sum1 = sum1 * x + sum;
+    sum = sum * x + 0.5 * (q + 1) * (q + 2);
+  }
+  const double y = 1 - x;
+  const Jet cubic{y * y * y, -3 * y * y / r_max, 6 * y / (r_max * r_max)};
+  return cubic * Jet{sum, sum1 / r_max, sum2 / (r_max * r_max)};
+}
+
+// s = 1 / (1 + a u^p / (u^(p - q) + 1)), the same as in model.h but finite for u -> 0
+Jet agnesi(const Agnesi &t, double r0, double r)
+{
+  if (r <= 0) return {1, 0, 0};
+  const double u = r / r0;
+  const double up = std::pow(u, t.p), upq = std::pow(u, t.p - t.q);
+  const double k = t.p - t.q;
+  const Jet top{t.a * up, t.a * t.p * up / r, t.a * t.p * (t.p - 1) * up / (r * r)};
+  const Jet below{1 + upq, k * upq / r, k * (k - 1) * upq / (r * r)};
+  const double b = below.v;
+  const Jet ratio = top * chain(1 / b, -1 / (b * b), 2 / (b * b * b), below);
+  const double y = 1 + ratio.v;
+  return chain(1 / y, -1 / (y * y), 2 / (y * y * y), {y, ratio.d, ratio.dd});
+}
+
+// sin(w s) / s
+Jet bessel(double w, const Jet &s)
+{
+  const double x = w * s.v, w2 = w * w;
+  if (std::abs(x) < 0.05) {
+    const double x2 = x * x;
+    return chain(w * (1 - x2 / 6 * (1 - x2 / 20 * (1 - x2 / 42))),
+                 w2 * x * (-1.0 / 3 + x2 / 30 * (1 - x2 / 28)),
+                 w2 * w * (-1.0 / 3 + x2 / 10 * (1 - x2 * 5 / 84)), s);
+  }
+  const double sine = std::sin(x), cosine = std::cos(x);
+  const double f = sine / s.v, f1 = (w * cosine - f) / s.v;
+  return chain(f, f1, -w2 * f - 2 * f1 / s.v, s);
+}
+
+Jet silu(double constant, const Jet &x)
+{
+  const double s = 1 / (1 + std::exp(-x.v)), q = s * (1 - s);
+  return chain(constant * x.v * s, constant * (s + x.v * q),
+               constant * (2 * q + x.v * q * (1 - 2 * s)), x);
+}
+
+std::vector<Jet> times(const std::vector<Jet> &x, const std::vector<double> &matrix, int n_out)
+{
+  std::vector<Jet> y(n_out, Jet{0, 0, 0});
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double *row = &matrix[i * n_out];
+    for (int o = 0; o < n_out; ++o) {
+      y[o].v += x[i].v * row[o];
+      y[o].d += x[i].d * row[o];
+      y[o].dd += x[i].dd * row[o];
+    }
+  }
+  return y;
+}
+
+Jet density_of(const std::vector<Jet> &input, const std::vector<double> &weights)
+{
+  const Jet y = times(input, weights, 1)[0];
+  const double t = std::tanh(y.v * y.v), t1 = 1 - t * t;
+  return chain(t, t1, -2 * t * t1, y * y);
+}
+
+// Quintic Hermite polynomial at the middle of an interval: weights of value, h f' and h^2 f''.
+double middle_slope(double v0, double d0, double s0, double v1, double d1, double s1)
+{
+  return 15.0 / 8 * (v1 - v0) - 7.0 / 16 * (d0 + d1) + (s1 - s0) / 32;
+}
+
+Spline on_knots(const std::function<Jets(double)> &functions, double r_max, int intervals)
+{
+  Spline spline;
+  spline.knots = intervals + 1;
+  spline.spacing = r_max / intervals;
+  const double h = spline.spacing;
+  for (int k = 0; k <= intervals; ++k) {
+    const Jets jets = functions(k * h);
+    spline.functions = jets.size();
+    for (double v : jets.value) spline.rows.push_back(v);
+    for (double d : jets.first) spline.rows.push_back(h * d);
+    for (double s : jets.second) spline.rows.push_back(h * h * s);
+    for (double d : jets.first) spline.largest = std::max(spline.largest, std::abs(d));
+  }
+  return spline;
+}
+
+double largest_deviation(const Spline &spline, const std::function<Jets(double)> &functions)
+{
+  const int n = spline.functions;
+  double largest = 0;
+  for (int k = 0; k + 1 < spline.knots; ++k) {
+    const Jets exact = functions((k + 0.5) * spline.spacing);
+    const double *a = &spline.rows[static_cast<std::size_t>(3) * n * k], *b = a + 3 * n;
+    for (int f = 0; f < n; ++f) {
+      const double slope = middle_slope(a[f], a[n + f], a[2 * n + f], b[f], b[n + f], b[2 * n + f]);
+      largest = std::max(largest, std::abs(slope / spline.spacing - exact.first[f]));
+    }
+  }
+  return largest;
+}
+
+}  // namespace
+
+Jets radial_functions(const Model &model, const Layer &layer, int element_i, int element_j,
+                      double r)
+{
+  const Jet f = envelope(r, model.r_max, model.cutoff_power);
+  const Jet s = model.agnesi ? agnesi(*model.agnesi,
+                                      0.5 * (model.agnesi->radii[element_i] +
+                                             model.agnesi->radii[element_j]),
+                                      r)
+                             : Jet{r, 1, 0};
+  std::vector<Jet> x;
+  for (double w : model.bessel) {
+    Jet b = bessel(w, s) * Jet{model.bessel_prefactor, 0, 0};
+    x.push_back(model.cutoff_before_network ? b * f : b);
+  }
+  std::vector<Jet> density;
+  if (layer.density) density.push_back(density_of(x, layer.density_weights));
+  for (std::size_t q = 0; q < layer.network.size(); ++q) {
+    x = times(x, layer.network[q], layer.widths[q + 1]);
+    if (q + 1 < layer.network.size())
+      for (Jet &jet : x) jet = silu(model.activation_constant, jet);
+  }
+  x.insert(x.end(), density.begin(), density.end());
+  Jets jets(static_cast<int>(x.size()));
+  for (std::size_t k = 0; k < x.size(); ++k) {
+    const Jet y = model.cutoff_before_network ? x[k] : x[k] * f;
+    jets.value[k] = y.v;
+    jets.first[k] = y.d;
+    jets.second[k] = y.dd;
+  }
+  return jets;
+}
+
+Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance)
+{
+  for (int intervals = kFirstIntervals;; intervals *= 2) {
+    Spline spline = on_knots(functions, r_max, intervals);
+    spline.error = largest_deviation(spline, functions);
+    if (spline.error <= tolerance * spline.largest || intervals == kMostIntervals) return spline;
+  }
+}
+
+Compressed compress(const Spline &spline, double tolerance)
+{
+  const int n = spline.functions;
+  const double h = spline.spacing;
+  // value, first derivative and h times the second, at every knot: a column for each function
+  const int length = 3 * spline.knots;
+  std::vector<double> residual(static_cast<std::size_t>(n) * length);
+  double largest = 0;
+  for (int f = 0; f < n; ++f)
+    for (int k = 0; k < length; ++k) {
+      const double scale = k % 3 == 0 ? 1 : 1 / h;
+      const double x = spline.rows[static_cast<std::size_t>(k) * n + f] * scale;
+      residual[static_cast<std::size_t>(f) * length + k] = x;
+      if (k % 3 != 2) largest = std::max(largest, std::abs(x));
+    }
+  Compressed result;
+  std::vector<std::vector<double>> basis;
+  for (;;) {
+    // the column with the largest error of value or slope comes next
+    int worst = 0;
+    result.error = 0;
+    for (int f = 0; f < n; ++f)
+      for (int k = 0; k < length; ++k)
+        if (const double x = std::abs(residual[static_cast<std::size_t>(f) * length + k]);
+            k % 3 != 2 && x > result.error) {
+          result.error = x;
+          worst = f;
+        }
+    if (result.error <= tolerance * largest || static_cast<int>(basis.size()) == n) break;
+    std::vector<double> q(&residual[static_cast<std::size_t>(worst) * length],
+                          &residual[static_cast<std::size_t>(worst) * length] + length);
+    for (const auto &earlier : basis) {  // what rounding left of them
+      double overlap = 0;
+      for (int k = 0; k < length; ++k) overlap += earlier[k] * q[k];
+      for (int k = 0; k < length; ++k) q[k] -= overlap * earlier[k];
+    }
+    double norm = 0;
+    for (double x : q) norm += x * x;
+    for (double &x : q) x /= std::sqrt(norm);
+    result.coefficients.resize(result.coefficients.size() + n);
+    double *row = &result.coefficients[result.coefficients.size() - n];
+    for (int f = 0; f < n; ++f) {
+      double *column = &residual[static_cast<std::size_t>(f) * length];
+      for (int k = 0; k < length; ++k) row[f] += q[k] * column[k];
+      for (int k = 0; k < length; ++k) column[k] -= row[f] * q[k];
+    }
+    basis.push_back(std::move(q));
+  }
+  Spline &small = result.basis;
+  small.functions = static_cast<int>(basis.size());
+  small.knots = spline.knots;
+  small.spacing = h;
+  small.error = spline.error;
+  small.rows.resize(static_cast<std::size_t>(length) * small.functions);
+  for (int f = 0; f < small.functions; ++f)
+    for (int k = 0; k < length; ++k)
+      small.rows[static_cast<std::size_t>(k) * small.functions + f] =
+          basis[f][k] * (k % 3 == 0 ? 1 : h);
+  return result;
+}
+
+template <class Real> Array<Real> packed_rows(const Spline &spline, int groups)
+{
+  const int width = spline.functions / groups, padded_width = padded<Real>(width);
+  const std::size_t lines = static_cast<std::size_t>(3) * spline.knots;
+  Array<Real> rows(lines * groups * padded_width);
+  for (int g = 0; g < groups; ++g)
+    for (std::size_t line = 0; line < lines; ++line)
+      for (int f = 0; f < width; ++f)
+        rows[(g * lines + line) * padded_width + f] =
+            static_cast<Real>(spline.rows[line * spline.functions + g * width + f]);
+  return rows;
+}
+
+template Array<float> packed_rows<float>(const Spline &, int);
+template Array<double> packed_rows<double>(const Spline &, int);
+
+}  // namespace moalloy

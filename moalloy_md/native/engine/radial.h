@@ -1,0 +1,58 @@
+// The radial functions of a layer: exactly, with two derivatives, and as tables.
+#ifndef MOALLOY_RADIAL_H
+#define MOALLOY_RADIAL_H
+
+#include "aligned.h"
+#include "model.h"
+
+#include <functional>
+#include <vector>
+
+namespace moalloy
+{
+
+// Values and first and second derivatives in r of many functions at one distance.
+struct Jets {
+  std::vector<double> value, first, second;
+  explicit Jets(int n = 0) : value(n), first(n), second(n) {}
+  int size() const { return static_cast<int>(value.size()); }
+};
+
+// Outputs of the radial network of `layer` for one pair of elements, path-major, and for density
+// blocks the edge density as one more function at the end.
+Jets radial_functions(const Model &model, const Layer &layer, int element_i, int element_j,
+                      double r);
+
+/* Functions of r on [0, r_max] as quintic Hermite splines: at each knot the value, h times the
+   first and h^2 times the second derivative. The spline is twice continuously differentiable, and
+   the derivative that forces need is the derivative of the interpolant itself, so energy is
+   conserved whatever the spacing. For a function with six derivatives the error is at most
+   h^6 / 46080 max |f^(6)|. */
+struct Spline {
+  int functions = 0;
+  int knots = 0;
+  double spacing = 0;         // h, Angstrom
+  std::vector<double> rows;   // (knots, 3, functions)
+  double error = 0;           // largest measured deviation of a first derivative, 1 / Angstrom
+  double largest = 0;         // largest first derivative
+};
+
+// Halves the spacing until no first derivative deviates by more than tolerance times the largest.
+Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance);
+
+/* A smaller basis for the functions of a spline: functions = basis . coefficients, up to
+   tolerance times the largest function and derivative. Gram-Schmidt with pivoting on the knots,
+   where spline and function agree with two derivatives. */
+struct Compressed {
+  Spline basis;
+  std::vector<double> coefficients;  // (basis functions, functions)
+  double error = 0;                  // largest residual of a value or first derivative
+};
+Compressed compress(const Spline &spline, double tolerance);
+
+// Rows of a spline for the kernels: (group, knot, 3, padded functions of the group).
+template <class Real> Array<Real> packed_rows(const Spline &spline, int groups);
+
+}  // namespace moalloy
+
+#endif
