@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find moalloy_md/native -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
+ENGINE := $(filter-out moalloy_md/native/lammps/%,$(SOURCES))
 
 .PHONY: venv quickstart test test-slow lint format clean
 
@@ -21,9 +22,14 @@ $(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt
 	@echo "install torch and the other packages into $(VENV) (a few minutes)"
 	$(PIP) install --constraint constraints.txt torch
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.engine
+
+# The engine is compiled when the package is installed; again when one of its sources changes.
+$(VENV)/.engine: $(VENV)/.packages $(ENGINE)
+	$(PIP) install --no-deps --editable .
 	touch $@
 
-$(VENV)/.ready: $(VENV)/.packages $(SOURCES)
+$(VENV)/.ready: $(VENV)/.engine $(SOURCES)
 	$(BIN)/moalloy plugin build
 	touch $@
 

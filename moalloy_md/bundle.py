@@ -1,6 +1,6 @@
 """The bundle: the folder that ``moalloy export`` writes and everything else reads.
 
-``model-lammps.pt``, ``manifest.json``, and ``model.safetensors`` once the native engine can
+``model-lammps.pt``, ``manifest.json``, and ``model.safetensors`` where the native engine can
 evaluate the model. `open_bundle` checks each file against its hash before anybody runs it.
 """
 
@@ -14,6 +14,7 @@ from moalloy_md.rundir import MANIFEST, read_json, sha256
 KIND = "bundle"
 FORMAT = 1
 TORCHSCRIPT = "model-lammps.pt"
+NATIVE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Bundle:
     def torchscript(self) -> Path:
         """File for ``pair_style mace``."""
         return self.path / TORCHSCRIPT
+
+    @property
+    def native(self) -> Path | None:
+        """File for the native engine; None where there is none, and the manifest says why."""
+        name = self.manifest["native"]["file"]
+        return None if name is None else self.path / name
 
     @property
     def elements(self) -> list[str]:

@@ -104,6 +104,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "float64"]
+NativeFile = Literal["auto", "required", "off"]
 
 
 class MaceArchitecture(StrictModel):

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "datasets": set(),
     "data": set(),
     "native": set(),
-    "potentials": {"structures", "datasets"},
+    "potentials": {"structures", "datasets", "_engine"},
     "lammps": {"structures", "datasets"},
     "analysis": {"structures", "datasets"},
     "report": {"structures", "datasets", "potentials", "lammps", "analysis", "workflows"},

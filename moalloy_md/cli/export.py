@@ -1,14 +1,14 @@
-"""``moalloy export``: from a mace-torch model to a bundle that LAMMPS runs."""
+"""``moalloy export``: from a mace-torch model to a bundle that LAMMPS and the engine run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from moalloy_md.bundle import Bundle
-from moalloy_md.config import DType
+from moalloy_md.bundle import NATIVE, TORCHSCRIPT, Bundle
+from moalloy_md.config import DType, NativeFile
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError
 
@@ -27,13 +27,17 @@ def export_command(
         typer.Option(metavar="Mo,W", help="Keep only these: a smaller, faster file. (all)"),
     ] = None,
     dtype: Annotated[
-        DType | None, typer.Option(help="Precision of the file. (the model's own)")
+        DType | None, typer.Option(help="Precision of the files. (the model's own)")
     ] = None,
     head: Annotated[
         str | None, typer.Option(help="Head to export; needed where the model has several.")
     ] = None,
+    native: Annotated[
+        NativeFile,
+        typer.Option(help="File for the native engine: where it can be, by all means, or not."),
+    ] = "auto",
 ) -> None:
-    """Export a MACE model for LAMMPS: TorchScript, manifest, and a parity check by `lmp` itself."""
+    """Export a MACE model: TorchScript for LAMMPS, weights for the native engine, both checked."""
     from moalloy_md.workflows.export import export
 
     console = Console(stderr=True)
@@ -44,8 +48,13 @@ def export_command(
             head=head,
             elements=None if elements is None else _symbols(elements),
             dtype=dtype,
+            native=native,
             say=status.update,
         )
+    if native == "auto" and bundle.native is None:
+        console.print("[bold yellow]warning:[/] ", end="")
+        reason = f"no {NATIVE} was written. {bundle.manifest['native']['reason']}"
+        console.print(reason, markup=False, highlight=False, soft_wrap=True)
     _print_bundle(bundle)
 
 
@@ -59,21 +68,16 @@ def _symbols(text: str) -> list[str]:
 
 
 def _print_bundle(bundle: Bundle) -> None:
-    manifest, parity = bundle.manifest, bundle.manifest["parity"]
-    table = Table("parity with the source", "largest deviation", "limit")
-    for label, name, unit in (
-        ("energy", "energy{}_ev_per_atom", "eV/atom"),
-        ("forces", "force{}_ev_per_angstrom", "eV/Å"),
-        ("stress", "stress{}_ev_per_angstrom3", "eV/Å³"),
-    ):
-        found, limit = parity[name.format("")], parity[name.format("_limit")]
-        table.add_row(f"{label} ({unit})", f"{found:.1e}", f"{limit:.1e}")
-    console = Console()
-    console.print(table)
+    manifest, console = bundle.manifest, Console()
+    console.print(_parity_table(TORCHSCRIPT, manifest["parity"]))
+    evaluated = "by lmp"
+    if bundle.native is not None:
+        console.print(_parity_table(NATIVE, manifest["native"]["parity"]))
+        evaluated += " and by the native engine"
     console.print(
         f"{', '.join(bundle.elements)}; r_max {manifest['r_max_angstrom']:g} Å, "
-        f"{manifest['n_layers']} layers, {manifest['dtype']}; evaluated by lmp on "
-        f"{parity['n_atoms']} atoms",
+        f"{manifest['n_layers']} layers, {manifest['dtype']}; evaluated {evaluated} on "
+        f"{manifest['parity']['n_atoms']} atoms",
         highlight=False,
     )
     console.print(
@@ -81,3 +85,15 @@ def _print_bundle(bundle: Bundle) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _parity_table(file: str, parity: dict[str, Any]) -> Table:
+    table = Table(f"{file} against the source", "largest deviation", "limit")
+    for label, name, unit in (
+        ("energy", "energy{}_ev_per_atom", "eV/atom"),
+        ("forces", "force{}_ev_per_angstrom", "eV/Å"),
+        ("stress", "stress{}_ev_per_angstrom3", "eV/Å³"),
+    ):
+        found, limit = parity[name.format("")], parity[name.format("_limit")]
+        table.add_row(f"{label} ({unit})", f"{found:.1e}", f"{limit:.1e}")
+    return table

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +11,10 @@ from ase import Atoms
 
 from moalloy_md.config import DType
 from moalloy_md.elements import atomic_number, symbol
-from moalloy_md.errors import ModelError
+from moalloy_md.errors import ModelError, UnsupportedModelError
 from moalloy_md.potentials.elements_subset import keep_elements
 from moalloy_md.potentials.loading import load_model, model_dtype, model_elements
-from moalloy_md.potentials.native_model import write_native
+from moalloy_md.potentials.native_model import native_model, write_native
 from moalloy_md.potentials.parity import Evaluated
 from moalloy_md.potentials.predict import model_heads
 from moalloy_md.potentials.quiet import quiet_mace
@@ -141,6 +142,21 @@ def write_torchscript(source: ExportSource, path: Path) -> None:
         scripted.save(str(path))
 
 
+def why_not_native(source: ExportSource) -> str | None:
+    """Say why the native engine cannot evaluate a model; None if it can.
+
+    Raises
+    ------
+    ModelError
+        As `write_native_file` does for a model that is broken.
+    """
+    try:
+        native_model(**_for_native(source))
+    except UnsupportedModelError as error:
+        return str(error)
+    return None
+
+
 def write_native_file(source: ExportSource, path: Path) -> None:
     """Write the file for the native engine.
 
@@ -151,15 +167,7 @@ def write_native_file(source: ExportSource, path: Path) -> None:
     ModelError
         If the model has a part whose elements cannot be cut down, or a weight is not finite.
     """
-    with quiet_mace():
-        model = _with_wanted_elements(source)
-    write_native(
-        model,
-        path,
-        head=source.head_index,
-        dtype=source.dtype,
-        reference_energies=_reference_energies(model)[source.head_index].numpy(),
-    )
+    write_native(**_for_native(source), path=path)
 
 
 def evaluate_source(
@@ -201,6 +209,17 @@ def evaluate_source(
             forces=np.asarray(work.get_forces(), dtype=np.float64),
             stress=np.asarray(work.get_stress(), dtype=np.float64),
         )
+
+
+def _for_native(source: ExportSource) -> dict[str, Any]:
+    with quiet_mace():
+        model = _with_wanted_elements(source)
+    return {
+        "model": model,
+        "head": source.head_index,
+        "dtype": source.dtype,
+        "reference_energies": _reference_energies(model)[source.head_index].numpy(),
+    }
 
 
 def _with_wanted_elements(source: ExportSource) -> torch.nn.Module:

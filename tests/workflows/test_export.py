@@ -8,9 +8,10 @@ import torch
 from support.cells import doped_cell
 from support.models import calculator, random_model, save_model
 
-from moalloy_md.bundle import open_bundle
-from moalloy_md.errors import ExportError, ModelError, RunDirectoryError
+from moalloy_md.bundle import NATIVE, TORCHSCRIPT, open_bundle
+from moalloy_md.errors import ExportError, ModelError, RunDirectoryError, UnsupportedModelError
 from moalloy_md.lammps.single_point import single_point
+from moalloy_md.potentials.native_point import native_point
 from moalloy_md.potentials.parity import Evaluated, compare, parity_cell
 from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.workflows import export as export_module
@@ -40,13 +41,19 @@ def saved(tmp_path_factory):
 
 def test_double_precision_meets_its_gate(saved, tmp_path):
     _, path = saved(zbl=True)
-    parity = export(path, out=tmp_path / "b").manifest["parity"]
+    manifest = export(path, out=tmp_path / "b").manifest
+    parity = manifest["parity"]
     assert parity["passed"]
     assert parity["energy_ev_per_atom"] <= 1e-9
     rms = parity["force_rms_ev_per_angstrom"]
     assert rms > 0.5
     assert parity["force_ev_per_angstrom"] <= 1e-9 * rms
     assert parity["stress_ev_per_angstrom3"] <= 1e-9 * rms
+    native = manifest["native"]["parity"]
+    assert native["passed"]
+    assert native["energy_ev_per_atom"] <= 1e-7
+    assert native["force_ev_per_angstrom"] <= 1e-6 * max(1.0, rms)
+    assert native["stress_ev_per_angstrom3"] <= 1e-7 * max(1.0, rms)
 
 
 def test_single_precision_of_a_few_elements(saved, tmp_path):
@@ -65,6 +72,10 @@ def test_single_precision_of_a_few_elements(saved, tmp_path):
     work.calc = calculator(model)
     np.testing.assert_allclose(found.forces_ev_per_angstrom, work.get_forces(), atol=3e-4)
     assert found.energies_ev.sum() == pytest.approx(found.energy_ev, abs=1e-8)
+    by_engine = native_point(atoms, potential=bundle.native, run_dir=tmp_path / "engine")
+    np.testing.assert_allclose(by_engine.forces, work.get_forces(), atol=6e-4)
+    assert by_engine.energy_ev == pytest.approx(work.get_potential_energy(), abs=1e-5 * len(atoms))
+    np.testing.assert_allclose(by_engine.stress, work.get_stress(), atol=1e-4)
 
 
 def test_keeps_the_precision_of_the_source(saved, tmp_path):
@@ -80,8 +91,10 @@ def test_manifest_says_what_it_is(saved, tmp_path):
     assert manifest["n_layers"] == 2
     table = model.atomic_energies_fn.atomic_energies.flatten().tolist()
     assert list(manifest["reference_energies_ev"].values()) == pytest.approx(table)
-    assert manifest["native"]["file"] is None
-    assert manifest["native"]["reason"]
+    assert manifest["native"]["file"] == "model.safetensors"
+    assert manifest["native"]["reason"] is None
+    assert manifest["files"].keys() == {"model-lammps.pt", "model.safetensors"}
+    assert {p.name for p in (tmp_path / "b").iterdir()} == {*manifest["files"], "manifest.json"}
     assert manifest["training_set_sha256"] is None
 
 
@@ -159,9 +172,82 @@ def test_a_model_that_fails_the_gate_is_not_kept(saved, tmp_path, monkeypatch):
         return honest(model, **options)
 
     monkeypatch.setattr(potentials_export, "script", careless)
-    with pytest.raises(ExportError, match="deviates from its source and was not kept"):
+    with pytest.raises(ExportError, match="model-lammps.pt: .* deviates from its source and was"):
         export(path, out=tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1e-4), ("float32", 1e-2)])
+def test_a_native_file_that_fails_its_gate_is_not_kept(dtype, error, saved, tmp_path, monkeypatch):
+    from moalloy_md.potentials import export as potentials_export
+
+    _, path = saved(zbl=True)
+    honest = potentials_export.write_native
+
+    def careless(model, **options):
+        with torch.no_grad():
+            model.interactions[1].linear.weight *= 1 + error
+        honest(model, **options)
+
+    monkeypatch.setattr(potentials_export, "write_native", careless)
+    with pytest.raises(ExportError, match="model.safetensors: .* deviates from its source"):
+        export(path, out=tmp_path / "b", dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_native_file_that_cannot_be_evaluated_is_not_kept(saved, tmp_path, monkeypatch):
+    from moalloy_md.potentials import export as potentials_export
+
+    _, path = saved(hidden="8x0e", dtype="float32")
+
+    def torn(*, path, **_options):
+        path.write_bytes(b"\0" * 64)
+
+    monkeypatch.setattr(potentials_export, "write_native", torn)
+    with pytest.raises(ExportError, match="the native engine to evaluate it, found exit status 1"):
+        export(path, out=tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def unsupported(tmp_path_factory):
+    """A model that LAMMPS can run and the native engine cannot: tanh in the readout."""
+    path = tmp_path_factory.mktemp("unsupported") / "tanh.model"
+    model = random_model(elements=("Mo", "W"), hidden="4x0e", max_ell=1, gate=torch.tanh)
+    save_model(model, path)
+    return path
+
+
+def test_what_the_engine_cannot_evaluate_gives_torchscript_alone(unsupported, tmp_path):
+    said = []
+    bundle = export(unsupported, out=tmp_path / "b", say=said.append)
+    assert bundle.native is None
+    native = bundle.manifest["native"]
+    assert native.keys() == {"file", "reason", "parity"}
+    assert native["file"] is None and native["parity"] is None
+    assert "readout 1: expected silu as activation, found tanh" in native["reason"]
+    assert f"warning: no model.safetensors. {native['reason']}" in said
+    assert bundle.manifest["files"].keys() == {TORCHSCRIPT}
+    assert bundle.torchscript.is_file() and not (tmp_path / "b" / NATIVE).exists()
+    assert export(unsupported, out=tmp_path / "b").manifest == bundle.manifest
+    with pytest.raises(UnsupportedModelError, match="found tanh.* --native auto"):
+        export(unsupported, out=tmp_path / "b", native="required")
+
+
+def test_required_native_file_fails_before_anything_is_written(unsupported, tmp_path):
+    with pytest.raises(UnsupportedModelError, match="expected silu as activation, found tanh"):
+        export(unsupported, out=tmp_path / "b", native="required")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_native_file_is_left_out_when_it_is_not_asked_for(saved, tmp_path):
+    _, path = saved(hidden="8x0e", dtype="float32")
+    bundle = export(path, out=tmp_path / "b", native="off")
+    reason = "not asked for (--native off)"
+    assert bundle.manifest["native"] == {"file": None, "reason": reason, "parity": None}
+    assert bundle.native is None
+    with pytest.raises(RunDirectoryError, match="or with other options"):
+        export(path, out=tmp_path / "b")
 
 
 def test_killed_in_between_nothing_is_left(saved, tmp_path, monkeypatch):
@@ -170,17 +256,18 @@ def test_killed_in_between_nothing_is_left(saved, tmp_path, monkeypatch):
     def interrupted(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export_module, "_check", interrupted)
+    monkeypatch.setattr(export_module, "_report", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(path, out=tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_changed_file_is_noticed(saved, tmp_path):
+@pytest.mark.parametrize("file", [TORCHSCRIPT, NATIVE])
+def test_a_changed_file_is_noticed(file, saved, tmp_path):
     _, path = saved(hidden="8x0e", dtype="float32")
     bundle = export(path, out=tmp_path / "b")
-    with bundle.torchscript.open("ab") as file:
-        file.write(b"x")
+    with (bundle.path / file).open("ab") as stream:
+        stream.write(b"x")
     with pytest.raises(ModelError, match="changed or damaged after the export"):
         open_bundle(tmp_path / "b")
 
@@ -199,14 +286,27 @@ def test_what_is_no_bundle_is_named(tmp_path):
 @pytest.mark.parametrize("what", ["energy_ev", "forces", "stress"])
 @pytest.mark.parametrize("wrong", [1e-3, np.nan])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_gate_fails_for_each_part(what, wrong, dtype):
+@pytest.mark.parametrize("route", ["torchscript", "native"])
+def test_gate_fails_for_each_part(what, wrong, dtype, route):
     rng = np.random.default_rng(0)
     parts = {"energy_ev": -3.0, "forces": rng.normal(size=(4, 3)), "stress": rng.normal(size=6)}
     reference = Evaluated(**parts)
-    assert compare(reference, Evaluated(**parts), dtype=dtype).passed
-    assert not compare(
-        reference, Evaluated(**{**parts, what: parts[what] + wrong}), dtype=dtype
-    ).passed
+    assert compare(reference, Evaluated(**parts), dtype=dtype, route=route).passed
+    changed = Evaluated(**{**parts, what: parts[what] + wrong})
+    assert not compare(reference, changed, dtype=dtype, route=route).passed
+
+
+def test_limits_of_the_native_engine():
+    """Per unit of the forces, but not below those of forces of 1 eV/Å."""
+    for size, scale in ((0.1, 1.0), (10.0, 10.0)):
+        forces = size * np.array([[1.0, -1.0, 1.0], [-1.0, 1.0, 1.0]])
+        reference = Evaluated(energy_ev=0.0, forces=forces, stress=np.zeros(6))
+        double = compare(reference, reference, dtype="float64", route="native")
+        assert double.energy_limit_ev_per_atom == 1e-7
+        assert double.force_limit_ev_per_angstrom == pytest.approx(1e-6 * scale)
+        assert double.stress_limit_ev_per_angstrom3 == pytest.approx(1e-7 * scale)
+        single = compare(reference, reference, dtype="float32", route="native")
+        assert single.force_limit_ev_per_angstrom == pytest.approx(2e-4 * (1 + size))
 
 
 @pytest.mark.parametrize("n_elements", [1, 2, 21, 89])

@@ -109,7 +109,7 @@ void Block<Real>::fill(Neighbourhood<Real> &n, const System &system, int centre)
   n.range[0] = 0;
   for (int e = 0; e < n.count; ++e) {
     const double r = std::sqrt(n.x[e] * n.x[e] + n.y[e] * n.y[e] + n.z[e] * n.z[e]);
-    const double inverse = r > 0 ? 1 / r : 0;
+    const double inverse = 1 / r;  // two atoms on one place give NaN, which the caller reports
     n.r[e] = r;
     n.inverse_r[e] = static_cast<Real>(inverse);
     n.u[e] = static_cast<Real>(n.x[e] * inverse);

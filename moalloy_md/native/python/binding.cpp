@@ -154,6 +154,7 @@ nb::dict summary(const std::string &path)
   const Model model = moalloy::load_model(path);
   nb::dict result;
   result["atomic_numbers"] = model.atomic_numbers;
+  result["energies_0"] = model.energies_0;
   result["precision"] = name_of(model.precision);
   result["r_max"] = model.r_max;
   result["channels"] = model.channels;
