@@ -15,10 +15,14 @@ from pathlib import Path
 from moalloy_md.errors import LammpsError
 from moalloy_md.processes import set_openmp
 
-#: Sources of the TorchScript plugin, shipped with the package.
-PLUGIN_SOURCES = Path(__file__).parent.parent / "native" / "lammps"
+#: Sources of engine and plugins, shipped with the package.
+NATIVE = Path(__file__).parent.parent / "native"
+#: Folders of them that a plugin is made of.
+TORCH_SOURCES = ("lammps",)
+NATIVE_SOURCES = ("engine", "lammps")
 
 TORCH_PLUGIN = "moalloy_torch_plugin.so"
+NATIVE_PLUGIN = "moalloy_native_plugin.so"
 
 
 def lammps_package() -> Path:
@@ -110,15 +114,34 @@ def _append_path(env: dict[str, str], name: str, folder: str) -> None:
 
 
 def plugin_path() -> str:
-    """Folder in which LAMMPS finds our plugins, as text; it need not exist.
+    """Folders in which LAMMPS finds our plugins, joined by ``:``; empty where there is none.
 
     The entry point of the ``lammps.plugins`` group. It imports neither torch nor lammps, and
-    returns an empty text rather than raise.
+    returns an empty text rather than raise. One plugin that cannot be found does not hide the other.
     """
-    try:
-        return str(torch_plugin().parent)
-    except Exception:  # noqa: BLE001  whatever is wrong here must not stop lmp for everybody
-        return ""
+    folders = []
+    for plugin in (native_plugin, torch_plugin):
+        try:
+            folder = plugin().parent
+            if folder.is_dir():
+                folders.append(str(folder))
+        except Exception:  # noqa: BLE001, S112  whatever is wrong must not stop lmp for everybody
+            continue
+    return ":".join(folders)
+
+
+def native_plugin() -> Path:
+    """Path of the plugin with ``pair_style mace/native`` for exactly the lammps installed here.
+
+    The package brings one, for the lammps that it was built with. Where another is installed, it
+    is the place in the user's cache to which ``moalloy plugin build`` compiles one that fits.
+    """
+    version = metadata.version("lammps")
+    packaged = _compiled_package() / "plugins" / f"lammps-{version}" / NATIVE_PLUGIN
+    if packaged.exists():
+        return packaged
+    key = f"native_lammps-{version}_{_digest(NATIVE_SOURCES)}"
+    return cache_folder() / "plugins" / key / NATIVE_PLUGIN
 
 
 def torch_plugin() -> Path:
@@ -127,7 +150,17 @@ def torch_plugin() -> Path:
     The file is there once ``moalloy plugin build`` has run. A change of any of the three, and
     another virtual environment (its paths are inside the library), give another path.
     """
-    return cache_folder() / "plugins" / _build_key() / TORCH_PLUGIN
+    torch, lammps = metadata.version("torch"), metadata.version("lammps")
+    key = f"lammps-{lammps}_torch-{torch}_{_digest(TORCH_SOURCES)}"
+    return cache_folder() / "plugins" / key / TORCH_PLUGIN
+
+
+def _compiled_package() -> Path:
+    """Folder that holds what was compiled: in a development install it is not that of the sources."""
+    spec = util.find_spec("moalloy_md._engine")
+    if spec is None or spec.origin is None:
+        return Path(__file__).parent.parent
+    return Path(spec.origin).parent
 
 
 def cache_folder() -> Path:
@@ -140,10 +173,11 @@ def cache_folder() -> Path:
     return user_cache_path("moalloy_md")
 
 
-def _build_key() -> str:
+def _digest(sources: tuple[str, ...]) -> str:
+    """Short hash of source folders and of this environment."""
     digest = hashlib.sha256(sys.prefix.encode())
-    for source in sorted(PLUGIN_SOURCES.iterdir()):
-        if source.is_file():
-            digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    torch, lammps = metadata.version("torch"), metadata.version("lammps")
-    return f"lammps-{lammps}_torch-{torch}_{digest.hexdigest()[:12]}"
+    for folder in sources:
+        for source in sorted((NATIVE / folder).iterdir()):
+            if source.is_file():
+                digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:12]

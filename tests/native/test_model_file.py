@@ -61,18 +61,18 @@ def test_numbers_may_be_written_in_any_way_of_json(file):
     assert is_read(file)
 
 
-def test_tensors_beyond_two_gigabytes_are_found(file):
+def test_tensors_beyond_four_gigabytes_are_found(file):
     """A sparse file; only an unknown tensor in front, of zeros, makes it large."""
-    gap = 3 << 30
+    gap = 5 << 30
     header = copy.deepcopy(HEADER)
     for name in SMALL.tensors:
         header[name]["data_offsets"] = [gap + at for at in header[name]["data_offsets"]]
-    header["zeros"] = {"dtype": "F32", "shape": [3, 1 << 28], "data_offsets": [0, gap]}
+    header["zeros"] = {"dtype": "F32", "shape": [5, 1 << 28], "data_offsets": [0, gap]}
     with file.open("wb") as stream:
         stream.write(pack(header, b""))
         stream.seek(gap, os.SEEK_CUR)
         stream.write(DATA)
-    # the zeros are no ascending rows, no positive radii: were they read, that would be refused
+    # zeros are no ascending rows of indices: were they read instead, that would be refused
     assert "only the tensors that the header's model calls for, found 'zeros'" in refusal(file)
     file.unlink()
 

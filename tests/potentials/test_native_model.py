@@ -55,6 +55,7 @@ KINDS = {
         "model_class": "MACE",
         "correlation": 1,
         "max_ell": 1,
+        "radial_MLP": [],
     },
     "class MACE": {"model_class": "MACE", "first": "plain", "hidden": "8x0e", "zbl": True},
     "tensors without harmonics of their degree": {"hidden": "8x0e + 8x1o + 8x2e", "max_ell": 1},

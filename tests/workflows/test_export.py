@@ -1,14 +1,19 @@
 """Export: what it writes, what it measures, what it refuses, and that nothing is left then."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
+import typer
 from support.cells import doped_cell
 from support.models import calculator, random_model, save_model
+from typer.testing import CliRunner
 
 from moalloy_md.bundle import NATIVE, TORCHSCRIPT, open_bundle
+from moalloy_md.cli.export import export_command
 from moalloy_md.errors import ExportError, ModelError, RunDirectoryError, UnsupportedModelError
 from moalloy_md.lammps.single_point import single_point
 from moalloy_md.potentials.native_point import native_point
@@ -39,9 +44,21 @@ def saved(tmp_path_factory):
     return save
 
 
-def test_double_precision_meets_its_gate(saved, tmp_path):
-    _, path = saved(zbl=True)
-    manifest = export(path, out=tmp_path / "b").manifest
+@pytest.fixture(scope="module")
+def double(saved, tmp_path_factory):
+    """A bundle in double precision, with ZBL; do not change it."""
+    return export(saved(zbl=True)[1], out=tmp_path_factory.mktemp("double") / "b")
+
+
+@pytest.fixture(scope="module")
+def single(saved, tmp_path_factory):
+    """A small bundle in single precision; do not change it."""
+    _, path = saved(hidden="8x0e", dtype="float32")
+    return export(path, out=tmp_path_factory.mktemp("single") / "b")
+
+
+def test_double_precision_meets_its_gate(double):
+    manifest = double.manifest
     parity = manifest["parity"]
     assert parity["passed"]
     assert parity["energy_ev_per_atom"] <= 1e-9
@@ -78,14 +95,14 @@ def test_single_precision_of_a_few_elements(saved, tmp_path):
     np.testing.assert_allclose(by_engine.stress, work.get_stress(), atol=1e-4)
 
 
-def test_keeps_the_precision_of_the_source(saved, tmp_path):
-    _, path = saved(dtype="float32", hidden="8x0e")
-    assert export(path, out=tmp_path / "b").manifest["dtype"] == "float32"
+def test_keeps_the_precision_of_the_source(single):
+    assert single.manifest["dtype"] == "float32"
+    assert single.manifest["native"]["parity"]["passed"]
 
 
-def test_manifest_says_what_it_is(saved, tmp_path):
-    model, path = saved(zbl=True)
-    manifest = export(path, out=tmp_path / "b").manifest
+def test_manifest_says_what_it_is(saved, double):
+    model, _ = saved(zbl=True)
+    manifest = double.manifest
     assert manifest["elements"] == list(ELEMENTS)
     assert manifest["r_max_angstrom"] == 4.5
     assert manifest["n_layers"] == 2
@@ -94,7 +111,7 @@ def test_manifest_says_what_it_is(saved, tmp_path):
     assert manifest["native"]["file"] == "model.safetensors"
     assert manifest["native"]["reason"] is None
     assert manifest["files"].keys() == {"model-lammps.pt", "model.safetensors"}
-    assert {p.name for p in (tmp_path / "b").iterdir()} == {*manifest["files"], "manifest.json"}
+    assert {p.name for p in double.path.iterdir()} == {*manifest["files"], "manifest.json"}
     assert manifest["training_set_sha256"] is None
 
 
@@ -139,15 +156,16 @@ def test_elements_that_the_model_lacks(saved, tmp_path):
         export(path, out=tmp_path / "b", elements=["Mo", "Re"])
 
 
-def test_same_export_again_changes_nothing(saved, tmp_path):
+def test_same_export_again_changes_nothing(saved, single):
     _, path = saved(hidden="8x0e", dtype="float32")
     said = []
-    first = export(path, out=tmp_path / "b")
-    again = export(path, out=tmp_path / "b", say=said.append)
-    assert again.manifest == first.manifest
+    again = export(path, out=single.path, say=said.append)
+    assert again.manifest == single.manifest
     assert "already" in said[-1]
-    with pytest.raises(RunDirectoryError, match="of another model or with other options"):
-        export(path, out=tmp_path / "b", elements=["Mo"])
+    for other in ({"elements": ["Mo"]}, {"native": "off"}, {"dtype": "float64"}):
+        with pytest.raises(RunDirectoryError, match="of another model or with other options"):
+            export(path, out=single.path, **other)
+    assert export(path, out=single.path, native="required").manifest == single.manifest
 
 
 def test_folder_with_other_things_is_refused(saved, tmp_path):
@@ -172,7 +190,7 @@ def test_a_model_that_fails_the_gate_is_not_kept(saved, tmp_path, monkeypatch):
         return honest(model, **options)
 
     monkeypatch.setattr(potentials_export, "script", careless)
-    with pytest.raises(ExportError, match="model-lammps.pt: .* deviates from its source and was"):
+    with pytest.raises(ExportError, match=r"model-lammps\.pt: .* deviates from its source and was"):
         export(path, out=tmp_path / "b")
     assert list(tmp_path.iterdir()) == []
 
@@ -190,7 +208,7 @@ def test_a_native_file_that_fails_its_gate_is_not_kept(dtype, error, saved, tmp_
         honest(model, **options)
 
     monkeypatch.setattr(potentials_export, "write_native", careless)
-    with pytest.raises(ExportError, match="model.safetensors: .* deviates from its source"):
+    with pytest.raises(ExportError, match=r"model\.safetensors: .* deviates from its source"):
         export(path, out=tmp_path / "b", dtype=dtype)
     assert list(tmp_path.iterdir()) == []
 
@@ -230,8 +248,39 @@ def test_what_the_engine_cannot_evaluate_gives_torchscript_alone(unsupported, tm
     assert bundle.manifest["files"].keys() == {TORCHSCRIPT}
     assert bundle.torchscript.is_file() and not (tmp_path / "b" / NATIVE).exists()
     assert export(unsupported, out=tmp_path / "b").manifest == bundle.manifest
-    with pytest.raises(UnsupportedModelError, match="found tanh.* --native auto"):
+    with pytest.raises(UnsupportedModelError, match=r"found tanh.* --native auto"):
         export(unsupported, out=tmp_path / "b", native="required")
+
+
+def cli(*arguments):
+    """Run ``moalloy export`` and return its outcome; long lines are not broken."""
+    app = typer.Typer()
+    app.command()(export_command)
+    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200"})
+
+
+def test_command_prints_the_parity_of_both_files(saved, single):
+    _, path = saved(hidden="8x0e", dtype="float32")
+    answer = cli(path, "--out", single.path)
+    assert answer.exit_code == 0
+    for name, parity in (
+        (TORCHSCRIPT, single.manifest["parity"]),
+        (NATIVE, single.manifest["native"]["parity"]),
+    ):
+        table = answer.stdout.split(f"{name} against the source")[1].split("└")[0]
+        found, limit = parity["force_ev_per_angstrom"], parity["force_limit_ev_per_angstrom"]
+        assert re.search(rf"forces \(eV/Å\) *│ {found:.1e} *│ {limit:.1e}", table)
+    assert "warning" not in answer.output
+
+
+def test_command_warns_when_there_is_no_native_file(unsupported, tmp_path):
+    answer = cli(unsupported, "--out", tmp_path / "b", "--elements", "Mo")
+    assert answer.exit_code == 0
+    assert "warning: no model.safetensors was written. readout 1: expected silu" in answer.stderr
+    assert f"{NATIVE} against the source" not in answer.stdout
+    answer = cli(unsupported, "--out", tmp_path / "c", "--native", "required")
+    assert isinstance(answer.exception, UnsupportedModelError)
+    assert not (tmp_path / "c").exists()
 
 
 def test_required_native_file_fails_before_anything_is_written(unsupported, tmp_path):
@@ -263,10 +312,9 @@ def test_killed_in_between_nothing_is_left(saved, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("file", [TORCHSCRIPT, NATIVE])
-def test_a_changed_file_is_noticed(file, saved, tmp_path):
-    _, path = saved(hidden="8x0e", dtype="float32")
-    bundle = export(path, out=tmp_path / "b")
-    with (bundle.path / file).open("ab") as stream:
+def test_a_changed_file_is_noticed(file, single, tmp_path):
+    shutil.copytree(single.path, tmp_path / "b")
+    with (tmp_path / "b" / file).open("ab") as stream:
         stream.write(b"x")
     with pytest.raises(ModelError, match="changed or damaged after the export"):
         open_bundle(tmp_path / "b")

@@ -50,14 +50,25 @@ Block<Real>::Block(const Parameters<Real> &parameters, const Kernels<Real> &kern
   sums_.resize(static_cast<std::size_t>(p_.components) * p_.layers[0].n_basis);
 }
 
-// ---- edges ----------------------------------------------------------------------------------------
+template <class Real> double Block<Real>::memory() const
+{
+  std::size_t numbers = 0;
+  for (const auto *rows : {&a_, &a_hat_, &mixed_, &product_, &product_hat_, &out_, &out_hat_,
+                           &message_, &sums_, &scratch_, &coupled_, &coupled_hat_})
+    numbers += rows->capacity();
+  for (const auto &n : around_) numbers += n.slab.capacity();
+  return static_cast<double>(numbers) * sizeof(Real);
+}
+
+// ---- edges
+// ----------------------------------------------------------------------------------------
 
 template <class Real> void Block<Real>::load(const System &system, int first, int count)
 {
   first_ = first;
   count_ = count;
   for (int c = 0; c < count; ++c) {
-    type_[c] = system.type[first + c];
+    type_[c] = std::max(system.type[first + c], 0);
     fill(around_[c], system, first + c);
   }
 }
@@ -66,7 +77,7 @@ template <class Real>
 void Block<Real>::fill(Neighbourhood<Real> &n, const System &system, int centre)
 {
   list_.clear();
-  system.neighbours->gather(centre, p_.r_max, list_);
+  if (system.type[centre] >= 0) system.neighbours->gather(centre, p_.r_max, list_);
   const double r_max_squared = p_.r_max * p_.r_max;
   auto inside = [&](std::size_t k) {
     const double x = list_.x[k], y = list_.y[k], z = list_.z[k];
@@ -90,9 +101,15 @@ void Block<Real>::fill(Neighbourhood<Real> &n, const System &system, int centre)
     for (auto *v : {&n.x, &n.y, &n.z, &n.r}) v->resize(size);
   }
   Real *p = n.slab.data();
-  for (auto [pointer, rows] :
-       {std::pair{&n.u, 3}, {&n.inverse_r, 1}, {&n.at, 1}, {&n.weight, 6}, {&n.weight_slope, 6},
-        {&n.harmonics, p_.components}, {&n.yhat, p_.components}, {&n.rhat, 1}, {&n.gradient, 3}}) {
+  for (auto [pointer, rows] : {std::pair{&n.u, 3},
+                               {&n.inverse_r, 1},
+                               {&n.at, 1},
+                               {&n.weight, 6},
+                               {&n.weight_slope, 6},
+                               {&n.harmonics, p_.components},
+                               {&n.yhat, p_.components},
+                               {&n.rhat, 1},
+                               {&n.gradient, 3}}) {
     *pointer = p;
     p += rows * size;
   }
@@ -152,7 +169,8 @@ template <class Real> void Block<Real>::weigh(int layer)
   }
 }
 
-// ---- first layer ----------------------------------------------------------------------------------
+// ---- first layer
+// ----------------------------------------------------------------------------------
 
 template <class Real> void Block<Real>::first_message()
 {
@@ -161,13 +179,14 @@ template <class Real> void Block<Real>::first_message()
   zero(a_);
   for (int c = 0; c < count_; ++c) {
     const Neighbourhood<Real> &n = around_[c];
-    scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * n.stride));
+    scratch_.resize(
+        std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * n.stride));
     for (int j = 0; j < p_.types; ++j) {
       if (n.range[j] == n.range[j + 1]) continue;
       zero(sums_);
       kernels_.project(n.edges(n.range[j], n.range[j + 1]),
-                       layer.table(type_[c], j, p_.types).rows.data(), layer.n_basis,
-                       p_.components, sums_.data(), scratch_.data());
+                       layer.table(type_[c], j, p_.types).rows.data(), layer.n_basis, p_.components,
+                       sums_.data(), scratch_.data());
       for (int l = 0; l <= p_.l_max; ++l) {
         for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
           from_.push_back(&sums_[static_cast<std::size_t>(k) * layer.n_basis]);
@@ -211,7 +230,8 @@ template <class Real> void Block<Real>::first_message_back(double *energies)
   }
 }
 
-// ---- later layers ---------------------------------------------------------------------------------
+// ---- later layers
+// ---------------------------------------------------------------------------------
 
 template <class Real> void Block<Real>::later_message(const Real *features)
 {
@@ -233,7 +253,8 @@ template <class Real> void Block<Real>::later_message(const Real *features)
         sender_[e] = features + n.node[e] * size + path.l1 * path.l1 * p_.width;
       const int ranges = layer.tables.size() == 1 ? 1 : p_.types;
       for (int j = 0; j < ranges; ++j) {
-        const int first = ranges == 1 ? 0 : n.range[j], end = ranges == 1 ? n.count : n.range[j + 1];
+        const int first = ranges == 1 ? 0 : n.range[j],
+                  end = ranges == 1 ? n.count : n.range[j + 1];
         const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
         const std::size_t group = static_cast<std::size_t>(3) * (table.intervals + 1) * p_.width;
         kernels_.path_forward[path.l1][path.l3](
@@ -286,7 +307,8 @@ void Block<Real>::later_message_back(const Real *features, const std::vector<Rea
       }
       const int ranges = layer.tables.size() == 1 ? 1 : p_.types;
       for (int j = 0; j < ranges; ++j) {
-        const int first = ranges == 1 ? 0 : n.range[j], end = ranges == 1 ? n.count : n.range[j + 1];
+        const int first = ranges == 1 ? 0 : n.range[j],
+                  end = ranges == 1 ? n.count : n.range[j + 1];
         const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
         const std::size_t group = static_cast<std::size_t>(3) * (table.intervals + 1) * p_.width;
         kernels_.path_backward[path.l1][path.l3](
@@ -305,7 +327,8 @@ void Block<Real>::later_message_back(const Real *features, const std::vector<Rea
   }
 }
 
-// ---- normalisation and mixing of the message ---------------------------------------------------------
+// ---- normalisation and mixing of the message
+// ---------------------------------------------------------
 
 template <class Real> void Block<Real>::normalise(int layer)
 {
@@ -359,8 +382,7 @@ template <class Real> void Block<Real>::mix(int layer, bool back)
   Array<Real> &rows = back ? a_hat_ : a_;
   for (int c = 0; c < count_; ++c)
     for (int l = 0; l <= p_.l_max; ++l) {
-      const std::size_t first =
-          (static_cast<std::size_t>(c) * p_.components + l * l) * p_.width;
+      const std::size_t first = (static_cast<std::size_t>(c) * p_.components + l * l) * p_.width;
       for (int m = 0; m < 2 * l + 1; ++m) {
         from_.push_back(&rows[first + m * p_.width]);
         to_.push_back(&mixed_[first + m * p_.width]);
@@ -371,7 +393,8 @@ template <class Real> void Block<Real>::mix(int layer, bool back)
   rows.swap(mixed_);
 }
 
-// ---- product and what follows ------------------------------------------------------------------------
+// ---- product and what follows
+// ------------------------------------------------------------------------
 
 template <class Real> template <class Do> void Block<Real>::for_each_type(Do &&todo)
 {
@@ -395,8 +418,8 @@ template <class Real> void Block<Real>::product(int layer)
         Real *to[kCentres];
         for (int k = 0; k < n; ++k) {
           in[k] = a(chosen[k]);
-          to[k] = &product_[static_cast<std::size_t>(chosen[k]) * out_stride_ +
-                            (first + m) * p_.width];
+          to[k] =
+              &product_[static_cast<std::size_t>(chosen[k]) * out_stride_ + (first + m) * p_.width];
         }
         kernels_.contract(component.polynomial(), component.coefficients[type].data(), n, p_.width,
                           in, to);
@@ -404,8 +427,7 @@ template <class Real> void Block<Real>::product(int layer)
     });
     for (int c = 0; c < count_; ++c)
       for (int m = 0; m < 2 * degree + 1; ++m) {
-        const std::size_t row =
-            static_cast<std::size_t>(c) * out_stride_ + (first + m) * p_.width;
+        const std::size_t row = static_cast<std::size_t>(c) * out_stride_ + (first + m) * p_.width;
         from_.push_back(&product_[row]);
         to_.push_back(&out_[row]);
       }
@@ -420,8 +442,7 @@ template <class Real> void Block<Real>::product_back(int layer)
     const int degree = product.degree, first = degree * degree;
     for (int c = 0; c < count_; ++c)
       for (int m = 0; m < 2 * degree + 1; ++m) {
-        const std::size_t row =
-            static_cast<std::size_t>(c) * out_stride_ + (first + m) * p_.width;
+        const std::size_t row = static_cast<std::size_t>(c) * out_stride_ + (first + m) * p_.width;
         from_.push_back(&out_hat_[row]);
         to_.push_back(&product_hat_[row]);
       }
@@ -476,7 +497,8 @@ template <class Real> void Block<Real>::readout(int layer, double *energies)
   }
 }
 
-// ---- between the layers ------------------------------------------------------------------------------
+// ---- between the layers
+// ------------------------------------------------------------------------------
 
 template <class Real> void Block<Real>::up(Real *features)
 {

@@ -8,7 +8,6 @@
 #include "parameters.h"
 #include "zbl.h"
 
-#include <functional>
 #include <vector>
 
 namespace moalloy
@@ -28,8 +27,8 @@ template <class Real> struct Neighbourhood {
 
   Edges<Real> edges(int first, int end) const
   {
-    return {end - first,    stride, knot.data() + first, weight + first, weight_slope + first,
-            harmonics + first};
+    return {end - first,          stride,           knot.data() + first, weight + first,
+            weight_slope + first, harmonics + first};
   }
 };
 
@@ -40,8 +39,6 @@ template <class Real> class Block
 {
  public:
   static constexpr int kCentres = 8;
-  using RowOf = std::function<Real *(int node)>;
-
   Block(const Parameters<Real> &parameters, const Kernels<Real> &kernels, const ZblTable &zbl);
 
   void load(const System &system, int first, int count);
@@ -51,13 +48,15 @@ template <class Real> class Block
   Real *out(int c) { return &out_[static_cast<std::size_t>(c) * out_stride_]; }
   Real *out_hat(int c) { return &out_hat_[static_cast<std::size_t>(c) * out_stride_]; }
 
+  double memory() const;  // bytes
+
   void first_message();
   void later_message(const Real *features);
-  void product(int layer);                      // A -> out, without shortcut
-  void readout(int layer, double *energies);    // adds to energies[c] and to out_hat's scalars
+  void product(int layer);                    // A -> out, without shortcut
+  void readout(int layer, double *energies);  // adds to energies[c] and to out_hat's scalars
   void clear_out_hat();
-  void product_back(int layer);                 // out_hat -> A hat
-  void first_message_back(double *energies);    // with the repulsion of close atoms
+  void product_back(int layer);               // out_hat -> A hat
+  void first_message_back(double *energies);  // with the repulsion of close atoms
   void later_message_back(const Real *features, const std::vector<Real *> &adjoint_rows);
 
   // rows[c] . matrix for each degree of what layer 1 takes from layer 0, and back

@@ -4,6 +4,7 @@
 #include "scatter.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace moalloy
 {
@@ -21,6 +22,7 @@ template <class Real> struct Evaluator<Real>::Worker {
   Scatter<Real> adjoints;
   Scatter<double> forces, virials;
   double virial[9] = {};
+  std::size_t edges = 0;
   double energies[Block<Real>::kCentres] = {};
   std::vector<Real *> adjoint_rows;
 
@@ -81,11 +83,34 @@ template <class Real> int Evaluator<Real>::layers() const
   return static_cast<int>(shared_->parameters.layers.size());
 }
 
-template <class Real> int Evaluator<Real>::feature_size() const
+template <class Real> std::size_t Evaluator<Real>::feature_size() const
 {
   if (layers() < 2) return 0;
   const int n = shared_->parameters.layers[1].l_in + 1;
-  return n * n * shared_->parameters.width;
+  return static_cast<std::size_t>(n) * n * shared_->parameters.width;
+}
+
+template <class Real> void Evaluator<Real>::add_adjoints(int node, const char *from)
+{
+  Real *to = &adjoints_[node * feature_size()];
+  for (std::size_t k = 0; k < feature_size(); ++k) {
+    Real value;
+    std::memcpy(&value, from + k * sizeof(Real), sizeof(Real));
+    to[k] += value;
+  }
+}
+
+template <class Real> double Evaluator<Real>::memory() const
+{
+  double bytes = shared_->parameters.memory();
+  for (const auto *rows : {&features_, &adjoints_, &shortcut_})
+    bytes += static_cast<double>(rows->capacity()) * sizeof(Real);
+  for (const auto *numbers : {&energies_, &forces_, &virials_})
+    bytes += static_cast<double>(numbers->capacity()) * sizeof(double);
+  for (const auto &worker : workers_)
+    bytes += worker->block.memory() + worker->adjoints.memory() + worker->forces.memory() +
+             worker->virials.memory();
+  return bytes;
 }
 
 template <class Real> double Evaluator<Real>::radial_error() const
@@ -128,6 +153,7 @@ void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
     Worker &worker = *workers_[t];
     worker.share = Share::of(t, threads_, centres, nodes);
     std::fill_n(worker.virial, 9, 0.0);
+    worker.edges = 0;
     if (gradients) worker.forces.begin(forces_.data(), 3, nodes, worker.share);
     if (gradients && virials_of_atoms_)
       worker.virials.begin(virials_.data(), 9, nodes, worker.share);
@@ -138,7 +164,10 @@ void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
       worker.block.load(system_, first, count);
       std::fill_n(worker.energies, count, 0.0);
       todo(worker);
-      for (int c = 0; c < count; ++c) energies_[first + c] += worker.energies[c];
+      for (int c = 0; c < count; ++c) {
+        if (system_.type[first + c] >= 0) energies_[first + c] += worker.energies[c];
+        worker.edges += worker.block.neighbourhood(c).count;
+      }
       if (gradients) worker.scatter_gradients(virials_of_atoms_);
     }
   }
@@ -151,6 +180,8 @@ void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
         if (gradients && virials_of_atoms_) workers_[t]->virials.collect(workers_[other]->virials);
         if (adjoints) workers_[t]->adjoints.collect(workers_[other]->adjoints);
       }
+  edges_ = 0;
+  for (int t = 0; t < threads_; ++t) edges_ += workers_[t]->edges;
   if (gradients)
     for (int t = 0; t < threads_; ++t)
       for (int k = 0; k < 9; ++k) virial_[k] += workers_[t]->virial[k];
@@ -159,7 +190,8 @@ void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
 template <class Real> void Evaluator<Real>::first_layer()
 {
   const Parameters<Real> &p = shared_->parameters;
-  for (int i = 0; i < system_.centres; ++i) energies_[i] = p.energies_0[system_.type[i]];
+  for (int i = 0; i < system_.centres; ++i)
+    if (system_.type[i] >= 0) energies_[i] = p.energies_0[system_.type[i]];
   const bool only = layers() == 1;
   for_blocks(only, false, [&](Worker &worker) {
     Block<Real> &block = worker.block;
@@ -209,9 +241,8 @@ template <class Real> void Evaluator<Real>::first_layer_back()
     block.first_message();
     block.clear_out_hat();
     double counted[Block<Real>::kCentres] = {};  // its energy is counted already
-    const bool nonlinear = std::any_of(p.readouts.begin(), p.readouts.end(), [](const auto &r) {
-      return r.layer == 0 && r.hidden > 0;
-    });
+    const bool nonlinear = std::any_of(p.readouts.begin(), p.readouts.end(),
+                                       [](const auto &r) { return r.layer == 0 && r.hidden > 0; });
     if (nonlinear) {
       block.product(0);
       block.add_shortcut(0, nullptr);
@@ -226,5 +257,13 @@ template <class Real> void Evaluator<Real>::first_layer_back()
 
 template class Evaluator<float>;
 template class Evaluator<double>;
+
+std::unique_ptr<Engine> make_engine(const Model &model, const std::vector<int> &element_of_type,
+                                    Precision precision)
+{
+  if (precision == Precision::single)
+    return std::make_unique<Evaluator<float>>(model, element_of_type);
+  return std::make_unique<Evaluator<double>>(model, element_of_type);
+}
 
 }  // namespace moalloy

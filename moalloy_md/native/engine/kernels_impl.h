@@ -66,8 +66,7 @@ constexpr double kSqrt15 = 3.872983346207417, kSqrt7 = 2.6457513110645907;
 constexpr double kSqrt35by8 = 2.091650066335189, kSqrt105 = 10.246950765959598;
 constexpr double kSqrt21by8 = 1.6201851746019651;
 
-template <class Real>
-void harmonics(int l_max, int count, int stride, const Real *u, Real *out)
+template <class Real> void harmonics(int l_max, int count, int stride, const Real *u, Real *out)
 {
   for (int e = 0; e < count; e += kWidth<Real>) {
     const Vec<Real> x = load(u + e), y = load(u + stride + e), z = load(u + 2 * stride + e);
@@ -186,10 +185,9 @@ inline void tile(const Real *const *x, Real *const *y, int n_in, const Real *mat
   constexpr int n = Lines * kVectorsPerLine;
   Vec<Real> total[Rows][n];
   MOALLOY_UNROLL
-  for (int r = 0; r < Rows; ++r)
-    MOALLOY_UNROLL
-    for (int v = 0; v < n; ++v)
-      total[r][v] = add ? load(y[r] + column + v * kWidth<Real>) : Vec<Real>{};
+  for (int r = 0; r < Rows; ++r) MOALLOY_UNROLL
+  for (int v = 0; v < n; ++v)
+    total[r][v] = add ? load(y[r] + column + v * kWidth<Real>) : Vec<Real>{};
   const Real *in[Rows];
   MOALLOY_UNROLL
   for (int r = 0; r < Rows; ++r) in[r] = x[r];
@@ -207,9 +205,8 @@ inline void tile(const Real *const *x, Real *const *y, int n_in, const Real *mat
     }
   }
   MOALLOY_UNROLL
-  for (int r = 0; r < Rows; ++r)
-    MOALLOY_UNROLL
-    for (int v = 0; v < n; ++v) store(y[r] + column + v * kWidth<Real>, total[r][v]);
+  for (int r = 0; r < Rows; ++r) MOALLOY_UNROLL
+  for (int v = 0; v < n; ++v) store(y[r] + column + v * kWidth<Real>, total[r][v]);
 }
 
 template <class Real, int Lines>
@@ -231,8 +228,8 @@ void multiply(const Real *const *x, Real *const *y, int rows, int n_in, int line
   int line = 0;
   const int per_line = n_in * kLine<Real>;
   for (; line + kTileLines <= lines_out; line += kTileLines)
-    rows_of_tiles<Real, kTileLines>(x, y, rows, n_in, matrix + line * per_line,
-                                    line * kLine<Real>, add);
+    rows_of_tiles<Real, kTileLines>(x, y, rows, n_in, matrix + line * per_line, line * kLine<Real>,
+                                    add);
   if constexpr (kTileLines > 1)
     for (; line < lines_out; ++line)
       rows_of_tiles<Real, 1>(x, y, rows, n_in, matrix + line * per_line, line * kLine<Real>, add);
@@ -305,8 +302,7 @@ void project(const Edges<Real> &edges, const Real *rows, int n_basis, int compon
 {
   for (int e = 0; e < edges.count; ++e) {
     const Row<Real> row(edges, e, rows, n_basis);
-    for (int n = 0; n < n_basis; n += kWidth<Real>)
-      store(scratch + e * n_basis + n, row.value(n));
+    for (int n = 0; n < n_basis; n += kWidth<Real>) store(scratch + e * n_basis + n, row.value(n));
   }
   add_products<Real, 0, 1>(edges, n_basis, scratch, sums);
   if (components > 1) add_products<Real, 1, 4>(edges, n_basis, scratch, sums);
@@ -365,12 +361,9 @@ void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int c
     }
   }
   subtract_products<Real, 0, 1>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 1)
-    subtract_products<Real, 1, 4>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 4)
-    subtract_products<Real, 4, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 9)
-    subtract_products<Real, 9, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
+  if (components > 1) subtract_products<Real, 1, 4>(edges, n_basis, g, phi, slope, yhat, rhat);
+  if (components > 4) subtract_products<Real, 4, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
+  if (components > 9) subtract_products<Real, 9, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
 }
 
 template <class Real>
@@ -420,8 +413,7 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
       const Real *w = edges.weight + first + e;
       Vec<Real> radial = w[0] * load(data[e] + k);
       MOALLOY_UNROLL
-      for (int q = 1; q < 6; ++q)
-        radial += w[q * edges.stride] * load(data[e] + q * width + k);
+      for (int q = 1; q < 6; ++q) radial += w[q * edges.stride] * load(data[e] + q * width + k);
       const Real *u = sender[first + e] + k;
       const Real *c = coupled + first + e;
       MOALLOY_UNROLL
@@ -437,9 +429,8 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
 }
 
 template <class Real, int L1, int L3>
-void path_forward(const Edges<Real> &edges, const Real *rows, int width,
-                  const Real *const *sender, const Real *coupled, Real *message,
-                  int message_stride)
+void path_forward(const Edges<Real> &edges, const Real *rows, int width, const Real *const *sender,
+                  const Real *coupled, Real *message, int message_stride)
 {
   int e = 0;
   for (; e + kTogether <= edges.count; e += kTogether)
@@ -450,9 +441,9 @@ void path_forward(const Edges<Real> &edges, const Real *rows, int width,
 }
 
 template <class Real, int L1, int L3>
-void path_backward(const Edges<Real> &edges, const Real *rows, int width,
-                   const Real *const *sender, Real *const *sender_hat, const Real *coupled,
-                   const Real *message_hat, int message_stride, Real *coupled_hat, Real *rhat)
+void path_backward(const Edges<Real> &edges, const Real *rows, int width, const Real *const *sender,
+                   Real *const *sender_hat, const Real *coupled, const Real *message_hat,
+                   int message_stride, Real *coupled_hat, Real *rhat)
 {
   constexpr int n1 = 2 * L1 + 1, n3 = 2 * L3 + 1;
   for (int e = 0; e < edges.count; ++e) {
@@ -479,10 +470,9 @@ void path_backward(const Edges<Real> &edges, const Real *rows, int width,
       }
     }
     MOALLOY_UNROLL
-    for (int m1 = 0; m1 < n1; ++m1)
-      MOALLOY_UNROLL
-      for (int m3 = 0; m3 < n3; ++m3)
-        coupled_hat[(m1 * n3 + m3) * edges.stride + e] = sum<Real>(total[m1][m3]);
+    for (int m1 = 0; m1 < n1; ++m1) MOALLOY_UNROLL
+    for (int m3 = 0; m3 < n3; ++m3)
+      coupled_hat[(m1 * n3 + m3) * edges.stride + e] = sum<Real>(total[m1][m3]);
     rhat[e] += sum<Real>(along);
   }
 }

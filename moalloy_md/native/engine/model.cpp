@@ -21,11 +21,12 @@ const std::string export_again = "Export the model again: 'moalloy export MODEL 
 const std::string update = "Update moalloy_md, or export the model again with the version here";
 
 constexpr int format_version = 1;
-constexpr int max_degree = 3;         // of harmonics and features
-constexpr int max_channels = 4096;    // this and the next are far above any model's
-constexpr int max_width = 262144;     // of a layer of a radial network or readout
-constexpr int max_parameters = 4096;  // per element and channel of one order; MACE has up to 65
-constexpr int max_power = 100;        // of the cutoff polynomial
+constexpr int max_degree = 3;          // of harmonics
+constexpr int max_feature_degree = 2;  // that a layer puts out
+constexpr int max_channels = 4096;     // this and the next are far above any model's
+constexpr int max_width = 262144;      // of a layer of a radial network or readout
+constexpr int max_parameters = 4096;   // per element and channel of one order; MACE has up to 65
+constexpr int max_power = 100;         // of the cutoff polynomial
 
 std::string indexed(const std::string &name, size_t i)
 {
@@ -63,6 +64,15 @@ void read_pair_terms(JsonFields &fields, Model &model)
   }
 }
 
+int count_paths(int l_in, int l_max)
+{
+  int n = 0;
+  for (int l1 = 0; l1 <= l_in; ++l1)
+    for (int l2 = 0; l2 <= l_max; ++l2)
+      for (int l3 = std::abs(l1 - l2); l3 <= std::min(l1 + l2, l_max); l3 += 2) ++n;
+  return n;
+}
+
 // Paths in the order of the radial network's outputs: ascending in (l3, l1, l2).
 void read_paths(JsonFields &fields, const Model &model, Layer &layer)
 {
@@ -86,11 +96,15 @@ void read_paths(JsonFields &fields, const Model &model, Layer &layer)
     }
     layer.paths.push_back({l[0], l[1], l[2], {}, {}});
   }
+  const int all = count_paths(layer.l_in, model.l_max);
+  if (static_cast<int>(layer.paths.size()) != all)
+    throw_expected(place + " with all " + std::to_string(all) + " that couple",
+                   std::to_string(layer.paths.size()));
 }
 
 void read_products(JsonFields &fields, bool last, Layer &layer)
 {
-  const auto degrees = fields.integers("degrees", 0, max_degree);
+  const auto degrees = fields.integers("degrees", 0, max_feature_degree);
   const std::string place = fields.place("degrees");
   const int correlation = fields.integer("correlation", 1, 3);
   if (degrees.empty()) throw_expected(place + " with at least one degree", "none");
@@ -114,7 +128,7 @@ Layer read_layer(const Json &value, const std::string &name, const Model &model,
   Layer layer{};
   layer.residual = fields.boolean("residual");
   layer.density = fields.boolean("density");
-  layer.l_in = fields.integer("l_in", 0, max_degree);
+  layer.l_in = fields.integer("l_in", 0, max_feature_degree);
   const int entering = model.layers.empty() ? 0 : model.layers.back().l_out();
   if (layer.l_in != entering)
     throw_expected(fields.place("l_in") + " = " + std::to_string(entering) +

@@ -19,7 +19,8 @@ class ModelError : public std::runtime_error
 
 enum class Precision { single, dbl };
 
-// One path of the tensor product: l1 of the sender's features, l2 of the harmonics, l3 of the message.
+// One path of the tensor product: l1 of the sender's features, l2 of the harmonics, l3 of the
+// message.
 struct Path {
   int l1, l2, l3;
   std::vector<double> coupling;  // (2 l1 + 1, 2 l2 + 1, 2 l3 + 1)
@@ -44,11 +45,11 @@ struct Product {
 };
 
 struct Layer {
-  bool residual;                             // else skip mixes the message, and there is no shortcut
-  bool density;                              // message / (1 + sum of edge densities)
-  int l_in;                                  // highest degree of the features that enter
-  std::vector<std::vector<double>> up;       // per l <= l_in: (K, K)
-  std::vector<Path> paths;                   // in the order of the radial network's outputs
+  bool residual;                        // else skip mixes the message, and there is no shortcut
+  bool density;                         // message / (1 + sum of edge densities)
+  int l_in;                             // highest degree of the features that enter
+  std::vector<std::vector<double>> up;  // per l <= l_in: (K, K)
+  std::vector<Path> paths;              // in the order of the radial network's outputs
   std::vector<std::vector<double>> network;  // radial network, (in, out) row-major, no biases
   std::vector<int> widths;                   // Bessel functions, hidden widths ..., paths * K
   std::vector<double> density_weights;       // (Bessel functions), or empty
@@ -85,16 +86,16 @@ struct Model {
   std::vector<int> atomic_numbers;
   Precision precision;  // of the file's weights
   std::string head;
-  int channels;      // K
-  int l_max;         // of the harmonics
-  double r_max;      // Angstrom
-  int cutoff_power;  // p of the polynomial envelope
+  int channels;                // K
+  int l_max;                   // of the harmonics
+  double r_max;                // Angstrom
+  int cutoff_power;            // p of the polynomial envelope
   std::vector<double> bessel;  // wave numbers, 1 / Angstrom
   double bessel_prefactor;
-  bool cutoff_before_network;   // apply_cutoff of mace-torch
-  double activation_constant;   // of silu in the radial networks
-  double readout_constant;      // of silu in the readouts
-  double scale, shift;          // eV
+  bool cutoff_before_network;      // apply_cutoff of mace-torch
+  double activation_constant;      // of silu in the radial networks
+  double readout_constant;         // of silu in the readouts
+  double scale, shift;             // eV
   std::vector<double> energies_0;  // (elements), eV
   std::vector<double> embedding;   // (elements, K): features that enter the first layer
   std::optional<Agnesi> agnesi;

@@ -37,7 +37,7 @@ class NeighbourSource
 // Atoms whose energies are asked for come first; the other nodes are only neighbours.
 struct System {
   int centres = 0, nodes = 0;
-  const int *type = nullptr;  // (nodes), from 0
+  const int *type = nullptr;  // (nodes), from 0; -1 for a centre that is not ours: no neighbours
   const NeighbourSource *neighbours = nullptr;
 };
 

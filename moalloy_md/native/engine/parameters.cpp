@@ -75,8 +75,7 @@ template <class Real> class Builder
   void later_layer(const Layer &layer, LayerParameters<Real> &out);
   void skip(const Layer &layer, LayerParameters<Real> &out);
   ProductParameters<Real> contraction(const Product &product);
-  void component(const Product &product, int m,
-                 typename ProductParameters<Real>::Component &out);
+  void component(const Product &product, int m, typename ProductParameters<Real>::Component &out);
   ReadoutParameters<Real> readout(const Readout &readout);
 
   const double *skip_matrix(const Layer &layer, int l, int type) const
@@ -126,16 +125,14 @@ template <class Real> LayerParameters<Real> Builder<Real>::layer(int t)
   return out;
 }
 
-template <class Real>
-void Builder<Real>::radial(const Layer &layer, LayerParameters<Real> &out)
+template <class Real> void Builder<Real>::radial(const Layer &layer, LayerParameters<Real> &out)
 {
   const int pairs = model_.agnesi ? types_ * types_ : 1;
   const int groups = static_cast<int>(layer.paths.size());
   for (int pair = 0; pair < pairs; ++pair) {
     const int i = element_[pair / types_], j = element_[pair % types_];
-    Spline spline = make_spline(
-        [&](double r) { return radial_functions(model_, layer, i, j, r); }, model_.r_max,
-        kTolerance<Real>);
+    Spline spline = make_spline([&](double r) { return radial_functions(model_, layer, i, j, r); },
+                                model_.r_max, kTolerance<Real>);
     radial_error_ = std::max(radial_error_, spline.error);
     RadialTable<Real> table;
     table.intervals = spline.knots - 1;
@@ -181,8 +178,8 @@ void Builder<Real>::first_layer(const Layer &layer, LayerParameters<Real> &out)
       const Compressed &c = compressed_[compressed_.size() == 1 ? 0 : i * types_ + j];
       const int n = c.basis.functions;
       const std::vector<double> sender =
-          product(&model_.embedding[static_cast<std::size_t>(element_[j]) * K],
-                  layer.up[0].data(), 1, K, K);
+          product(&model_.embedding[static_cast<std::size_t>(element_[j]) * K], layer.up[0].data(),
+                  1, K, K);
       for (int l = 0; l < degrees; ++l) {
         const Path &path = layer.paths[l];
         std::vector<double> m(static_cast<std::size_t>(n) * K);
@@ -198,11 +195,11 @@ void Builder<Real>::first_layer(const Layer &layer, LayerParameters<Real> &out)
     }
   if (layer.residual)
     for (int i = 0; i < types_; ++i)
-      out.shortcut.push_back(padded_row<Real>(
-          product(&model_.embedding[static_cast<std::size_t>(element_[i]) * K],
-                  skip_matrix(layer, 0, i), 1, K, K)
-              .data(),
-          K));
+      out.shortcut.push_back(
+          padded_row<Real>(product(&model_.embedding[static_cast<std::size_t>(element_[i]) * K],
+                                   skip_matrix(layer, 0, i), 1, K, K)
+                               .data(),
+                           K));
 }
 
 template <class Real>
@@ -224,8 +221,7 @@ void Builder<Real>::later_layer(const Layer &layer, LayerParameters<Real> &out)
           // an output without any coupling still has to be written: with a zero
           if (value == 0 && (any || m2 + 1 < n2)) continue;
           any = true;
-          p.coupling.push_back(
-              {path.l2 * path.l2 + m2, m1 * n3 + m3, static_cast<Real>(value)});
+          p.coupling.push_back({path.l2 * path.l2 + m2, m1 * n3 + m3, static_cast<Real>(value)});
         }
       }
     p.linear = pack_square<Real>(path.linear.data(), K);
@@ -237,8 +233,7 @@ void Builder<Real>::later_layer(const Layer &layer, LayerParameters<Real> &out)
   skip(layer, out);
 }
 
-template <class Real>
-void Builder<Real>::skip(const Layer &layer, LayerParameters<Real> &out)
+template <class Real> void Builder<Real>::skip(const Layer &layer, LayerParameters<Real> &out)
 {
   for (int type = 0; type < types_; ++type)
     for (std::size_t l = 0; l < layer.skip.size(); ++l) {
@@ -315,8 +310,9 @@ void Builder<Real>::component(const Product &product, int m,
       for (int k = 0; k < channels_; ++k) {
         double value = 0;
         for (int q = 0; q < g.parameters; ++q)
-          value += c[q] *
-                   g.weights[(static_cast<std::size_t>(element) * g.parameters + q) * channels_ + k];
+          value +=
+              c[q] *
+              g.weights[(static_cast<std::size_t>(element) * g.parameters + q) * channels_ + k];
         values[(static_cast<std::size_t>(k / lane) * out.terms + t) * lane + k % lane] =
             static_cast<Real>(value);
       }
@@ -346,8 +342,12 @@ template <class Real> ReadoutParameters<Real> Builder<Real>::readout(const Reado
 
 template <class Real> Polynomial ProductParameters<Real>::Component::polynomial() const
 {
-  return {static_cast<int>(single.size()), static_cast<int>(pair.size()), terms,
-          single.data(), pair.data(), third.data()};
+  return {static_cast<int>(single.size()),
+          static_cast<int>(pair.size()),
+          terms,
+          single.data(),
+          pair.data(),
+          third.data()};
 }
 
 template <class Real>
@@ -356,6 +356,28 @@ Parameters<Real> make_parameters(const Model &model, const std::vector<int> &ele
   return Builder<Real>(model, element_of_type).build();
 }
 
+template <class Real> double Parameters<Real>::memory() const
+{
+  std::size_t numbers = 0;
+  auto add = [&](const std::vector<Matrix<Real>> &matrices) {
+    for (const auto &m : matrices) numbers += m.data.size();
+  };
+  for (const auto &layer : layers) {
+    for (const auto &table : layer.tables) numbers += table.rows.size();
+    for (const auto *m : {&layer.project, &layer.project_back, &layer.up, &layer.up_back,
+                          &layer.skip, &layer.skip_back})
+      add(*m);
+    for (const auto &path : layer.paths)
+      numbers += path.linear.data.size() + path.linear_back.data.size();
+    for (const auto &product : layer.products)
+      for (const auto &component : product.components)
+        for (const auto &row : component.coefficients) numbers += row.size();
+  }
+  return static_cast<double>(numbers) * sizeof(Real);
+}
+
+template struct Parameters<float>;
+template struct Parameters<double>;
 template struct ProductParameters<float>;
 template struct ProductParameters<double>;
 template Parameters<float> make_parameters<float>(const Model &, const std::vector<int> &);

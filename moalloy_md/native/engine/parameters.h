@@ -86,6 +86,7 @@ template <class Real> struct Parameters {
   std::vector<double> energies_0;  // per type, with the shift, eV
   std::vector<LayerParameters<Real>> layers;
   std::vector<ReadoutParameters<Real>> readouts;
+  double memory() const;    // bytes of the tables
   double radial_error = 0;  // largest deviation of a radial function's slope from the exact one
 };
 

@@ -145,11 +145,11 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
                       double r)
 {
   const Jet f = envelope(r, model.r_max, model.cutoff_power);
-  const Jet s = model.agnesi ? agnesi(*model.agnesi,
-                                      0.5 * (model.agnesi->radii[element_i] +
-                                             model.agnesi->radii[element_j]),
-                                      r)
-                             : Jet{r, 1, 0};
+  const Jet s =
+      model.agnesi
+          ? agnesi(*model.agnesi,
+                   0.5 * (model.agnesi->radii[element_i] + model.agnesi->radii[element_j]), r)
+          : Jet{r, 1, 0};
   std::vector<Jet> x;
   for (double w : model.bessel) {
     Jet b = bessel(w, s) * Jet{model.bessel_prefactor, 0, 0};

@@ -31,10 +31,10 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
 struct Spline {
   int functions = 0;
   int knots = 0;
-  double spacing = 0;         // h, Angstrom
-  std::vector<double> rows;   // (knots, 3, functions)
-  double error = 0;           // largest measured deviation of a first derivative, 1 / Angstrom
-  double largest = 0;         // largest first derivative
+  double spacing = 0;        // h, Angstrom
+  std::vector<double> rows;  // (knots, 3, functions)
+  double error = 0;          // largest measured deviation of a first derivative, 1 / Angstrom
+  double largest = 0;        // largest first derivative
 };
 
 // Halves the spacing until no first derivative deviates by more than tolerance times the largest.

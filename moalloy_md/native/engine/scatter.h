@@ -73,6 +73,12 @@ template <class T> class Scatter
     }
   }
 
+  double memory() const
+  {
+    return static_cast<double>(rows_.capacity()) * sizeof(T) +
+           static_cast<double>(slot_.capacity() + kept_.capacity()) * sizeof(int);
+  }
+
  private:
   T *target_ = nullptr;
   int width_ = 0;

@@ -22,10 +22,9 @@ ZblTable::ZblTable(const Model &model, const std::vector<int> &element_of_type)
   for (int i : element_of_type)
     for (int j : element_of_type) {
       const double zi = model.atomic_numbers[i], zj = model.atomic_numbers[j];
-      pairs_.push_back(
-          {0.5 * kCoulomb * zi * zj * model.scale,
-           (std::pow(zi, zbl.exponent) + std::pow(zj, zbl.exponent)) / zbl.length,
-           zbl.radii[i] + zbl.radii[j]});
+      pairs_.push_back({0.5 * kCoulomb * zi * zj * model.scale,
+                        (std::pow(zi, zbl.exponent) + std::pow(zj, zbl.exponent)) / zbl.length,
+                        zbl.radii[i] + zbl.radii[j]});
     }
 }
 

@@ -1,6 +1,7 @@
 #include "pair_mace.h"
 
 #include "local_graph.h"
+#include "pair_common.h"
 #include "torch_model.h"
 
 #include "atom.h"
@@ -16,33 +17,12 @@
 #include "utils.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 
 using namespace LAMMPS_NS;
 
-namespace
-{
-
-constexpr std::array<const char *, 118> SYMBOLS = {
-    "H",  "He", "Li", "Be", "B",  "C",  "N",  "O",  "F",  "Ne", "Na", "Mg", "Al", "Si", "P",
-    "S",  "Cl", "Ar", "K",  "Ca", "Sc", "Ti", "V",  "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn",
-    "Ga", "Ge", "As", "Se", "Br", "Kr", "Rb", "Sr", "Y",  "Zr", "Nb", "Mo", "Tc", "Ru", "Rh",
-    "Pd", "Ag", "Cd", "In", "Sn", "Sb", "Te", "I",  "Xe", "Cs", "Ba", "La", "Ce", "Pr", "Nd",
-    "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W",  "Re",
-    "Os", "Ir", "Pt", "Au", "Hg", "Tl", "Pb", "Bi", "Po", "At", "Rn", "Fr", "Ra", "Ac", "Th",
-    "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr", "Rf", "Db",
-    "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
-
-std::string names(const std::vector<int> &atomic_numbers)
-{
-  std::string text;
-  for (int z : atomic_numbers) text += (text.empty() ? "" : " ") + std::string(SYMBOLS.at(z - 1));
-  return text;
-}
-
-}  // namespace
+static const char STYLE[] = "mace";
 
 PairMACE::PairMACE(LAMMPS *lmp)
     : Pair(lmp), local(std::make_unique<moalloy::LocalGraph>()),
@@ -104,7 +84,8 @@ void PairMACE::coeff(int narg, char **arg)
         atom->ntypes, atom->ntypes == 1 ? "" : "s", narg - 3);
   if (!allocated) allocate();
   load_model(arg[2]);
-  map_types(narg - 3, arg + 3);
+  species_of_type = moalloy::map_types(lmp, STYLE, model_path, model->atomic_numbers(), narg - 3,
+                                       arg + 3, setflag);
 }
 
 void PairMACE::load_model(const char *path)
@@ -118,51 +99,7 @@ void PairMACE::load_model(const char *path)
   } catch (const moalloy::ModelError &failure) {
     problem = failure.what();
   }
-  // A file that one rank cannot read stops all of them, with the sentence of that rank.
-  int failed = problem.empty() ? comm->nprocs : comm->me, first;
-  MPI_Allreduce(&failed, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == comm->nprocs) return;
-  int length = static_cast<int>(problem.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  problem.resize(length);
-  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
-  error->all(FLERR, "pair_style mace: {}", problem);
-}
-
-void PairMACE::map_types(int n, char **symbols)
-{
-  const bool hybrid = utils::strmatch(force->pair_style, "^hybrid");
-  const auto &known = model->atomic_numbers();
-  species_of_type.assign(n + 1, -1);
-  for (int k = 0; k < n; ++k) {
-    const std::string symbol = symbols[k];
-    if (symbol == "NULL") {
-      if (hybrid) continue;
-      error->all(FLERR,
-                 "pair_style mace: type {} is NULL, which only pair_style hybrid can use: name its "
-                 "element",
-                 k + 1);
-    }
-    const auto position = std::find(SYMBOLS.begin(), SYMBOLS.end(), symbol);
-    if (position == SYMBOLS.end())
-      error->all(FLERR, "pair_style mace: expected a chemical symbol for type {}, found {}", k + 1,
-                 symbol);
-    const int z = 1 + static_cast<int>(position - SYMBOLS.begin());
-    const auto match = std::find(known.begin(), known.end(), z);
-    if (match == known.end())
-      error->all(
-          FLERR,
-          "pair_style mace: {} knows {}, not {} (type {}): export a model that was trained on it",
-          model_path, names(known), symbol, k + 1);
-    species_of_type[k + 1] = static_cast<int>(match - known.begin());
-  }
-  int count = 0;
-  for (int i = 1; i <= n; ++i)
-    for (int j = i; j <= n; ++j) {
-      setflag[i][j] = (species_of_type[i] >= 0 && species_of_type[j] >= 0) ? 1 : 0;
-      count += setflag[i][j];
-    }
-  if (count == 0) error->all(FLERR, "pair_style mace: no atom type was given an element");
+  moalloy::stop_all_for(lmp, STYLE, problem);
 }
 
 std::string PairMACE::choose_device()
@@ -203,8 +140,8 @@ void PairMACE::init_style()
       lmp,
       "pair_style mace: {}: {}, r_max {:g} A, {} layer{}, {} on {} with {} thread{} a rank; "
       "ghosts to {:g} A + skin{}\n",
-      model_path, names(model->atomic_numbers()), model->r_max(), model->n_layers(),
-      model->n_layers() == 1 ? "" : "s", model->dtype(),
+      model_path, moalloy::element_names(model->atomic_numbers()), model->r_max(),
+      model->n_layers(), model->n_layers() == 1 ? "" : "s", model->dtype(),
       device == "cpu" ? device : "CUDA, each rank of a node on the next device", comm->nthreads,
       comm->nthreads == 1 ? "" : "s", reach,
       domain_decomposition ? "" : "; no domain decomposition");
@@ -212,14 +149,7 @@ void PairMACE::init_style()
 
 void PairMACE::check_can_run()
 {
-  if (strcmp(update->unit_style, "metal") != 0)
-    error->all(FLERR, "pair_style mace: expected units metal, found units {}: mend the units line",
-               update->unit_style);
-  if (force->newton_pair == 0)
-    error->all(FLERR, "pair_style mace: expected newton on, found newton off for pairs: remove it");
-  if (!atom->tag_enable)
-    error->all(FLERR,
-               "pair_style mace: expected atoms with IDs, found atom_modify id no: remove it");
+  moalloy::check_can_run(lmp, STYLE);
   if (!domain_decomposition && comm->nprocs > 1)
     error->all(FLERR,
                "pair_style mace: no_domain_decomposition works on one rank, found {}: remove the "

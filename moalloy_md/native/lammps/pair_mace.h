@@ -33,7 +33,6 @@ class PairMACE : public Pair
  private:
   void allocate();
   void load_model(const char *);
-  void map_types(int, char **);
   void check_can_run();
   [[noreturn]] void refuse_stress_of_atoms();
   std::string choose_device();

@@ -1,5 +1,5 @@
 // moalloy_md._engine: thin, typed and without opinions; moalloy_md.potentials.native is for users.
-#include "evaluator.h"
+#include "engine.h"
 #include "model.h"
 
 #include <nanobind/nanobind.h>
@@ -52,7 +52,8 @@ class EdgeList : public moalloy::NeighbourSource
   const double *vectors_;
 };
 
-template <class T> nb::object array(const std::vector<T> &values, std::initializer_list<std::size_t> shape)
+template <class T>
+nb::object array(const std::vector<T> &values, std::initializer_list<std::size_t> shape)
 {
   T *data = new T[values.size()];
   std::copy(values.begin(), values.end(), data);
@@ -65,11 +66,12 @@ const char *name_of(Precision precision)
   return precision == Precision::single ? "float32" : "float64";
 }
 
-class Engine
+class PyEngine
 {
  public:
-  Engine(const std::string &path, const std::vector<int> &atomic_numbers,
-         const std::string &precision)
+  PyEngine(const std::string &path, const std::vector<int> &atomic_numbers,
+           const std::string &precision)
+      : types_(static_cast<int>(atomic_numbers.size()))
   {
     const Model model = moalloy::load_model(path);
     std::vector<int> rows;
@@ -82,38 +84,18 @@ class Engine
     }
     if (rows.empty()) throw nb::value_error("atomic_numbers: expected at least one");
     r_max_ = model.r_max;
-    precision_ = precision.empty() ? name_of(model.precision) : precision;
-    if (precision_ == "float32")
-      single_ = std::make_unique<moalloy::Evaluator<float>>(model, rows);
-    else if (precision_ == "float64")
-      double_ = std::make_unique<moalloy::Evaluator<double>>(model, rows);
-    else
+    precision_ = model.precision;
+    if (precision == "float32")
+      precision_ = Precision::single;
+    else if (precision == "float64")
+      precision_ = Precision::dbl;
+    else if (!precision.empty())
       throw nb::value_error("precision: expected float32 or float64");
-    types_ = static_cast<int>(rows.size());
+    engine_ = moalloy::make_engine(model, rows, precision_);
   }
 
   nb::dict evaluate(const Ints &types, const Ints &senders, const Ints &receivers,
                     const Vectors &vectors, int threads, bool virials)
-  {
-    return single_ ? run(*single_, types, senders, receivers, vectors, threads, virials)
-                   : run(*double_, types, senders, receivers, vectors, threads, virials);
-  }
-
-  double r_max() const { return r_max_; }
-  std::string precision() const { return precision_; }
-  std::string instructions() const
-  {
-    return single_ ? single_->instructions() : double_->instructions();
-  }
-  double radial_error() const
-  {
-    return single_ ? single_->radial_error() : double_->radial_error();
-  }
-
- private:
-  template <class Real>
-  nb::dict run(moalloy::Evaluator<Real> &evaluator, const Ints &types, const Ints &senders,
-               const Ints &receivers, const Vectors &vectors, int threads, bool virials)
   {
     const std::size_t n = types.shape(0);
     for (std::size_t i = 0; i < n; ++i)
@@ -122,31 +104,35 @@ class Engine
     const EdgeList edges(static_cast<int>(n), senders, receivers, vectors);
     {
       nb::gil_scoped_release release;
-      evaluator.begin({static_cast<int>(n), static_cast<int>(n), types.data(), &edges}, threads,
-                      virials);
-      evaluator.first_layer();
-      if (evaluator.layers() > 1) {
-        evaluator.second_layer();
-        evaluator.first_layer_back();
+      engine_->begin({static_cast<int>(n), static_cast<int>(n), types.data(), &edges}, threads,
+                     virials);
+      engine_->first_layer();
+      if (engine_->layers() > 1) {
+        engine_->second_layer();
+        engine_->first_layer_back();
       }
     }
     nb::dict result;
     double energy = 0;
-    for (double e : evaluator.energies()) energy += e;
+    for (double e : engine_->energies()) energy += e;
     result["energy"] = energy;
-    result["energies"] = array(evaluator.energies(), {n});
-    result["forces"] = array(evaluator.forces(), {n, 3});
-    result["virial"] =
-        array(std::vector<double>(evaluator.virial(), evaluator.virial() + 9), {3, 3});
-    if (virials) result["virials"] = array(evaluator.virials(), {n, 3, 3});
+    result["energies"] = array(engine_->energies(), {n});
+    result["forces"] = array(engine_->forces(), {n, 3});
+    result["virial"] = array(std::vector<double>(engine_->virial(), engine_->virial() + 9), {3, 3});
+    if (virials) result["virials"] = array(engine_->virials(), {n, 3, 3});
     return result;
   }
 
-  std::unique_ptr<moalloy::Evaluator<float>> single_;
-  std::unique_ptr<moalloy::Evaluator<double>> double_;
+  double r_max() const { return r_max_; }
+  std::string precision() const { return name_of(precision_); }
+  std::string instructions() const { return engine_->instructions(); }
+  double radial_error() const { return engine_->radial_error(); }
+
+ private:
+  std::unique_ptr<moalloy::Engine> engine_;
   double r_max_ = 0;
-  std::string precision_;
-  int types_ = 0;
+  Precision precision_ = Precision::single;
+  int types_;
 };
 
 nb::dict summary(const std::string &path)
@@ -170,14 +156,14 @@ NB_MODULE(_engine, m)
   m.doc() = "MACE in C++ (see moalloy_md/native/engine)";
   m.def("load_model", &summary, nb::arg("path"),
         "Read a model file completely and say what it holds. RuntimeError: it is not one.");
-  nb::class_<Engine>(m, "Engine")
+  nb::class_<PyEngine>(m, "Engine")
       .def(nb::init<const std::string &, const std::vector<int> &, const std::string &>(),
            nb::arg("path"), nb::arg("atomic_numbers"), nb::arg("precision") = "")
-      .def("evaluate", &Engine::evaluate, nb::arg("types"), nb::arg("senders"),
+      .def("evaluate", &PyEngine::evaluate, nb::arg("types"), nb::arg("senders"),
            nb::arg("receivers"), nb::arg("vectors"), nb::arg("threads") = 1,
            nb::arg("virials") = false)
-      .def_prop_ro("r_max", &Engine::r_max)
-      .def_prop_ro("precision", &Engine::precision)
-      .def_prop_ro("instructions", &Engine::instructions)
-      .def_prop_ro("radial_error", &Engine::radial_error);
+      .def_prop_ro("r_max", &PyEngine::r_max)
+      .def_prop_ro("precision", &PyEngine::precision)
+      .def_prop_ro("instructions", &PyEngine::instructions)
+      .def_prop_ro("radial_error", &PyEngine::radial_error);
 }

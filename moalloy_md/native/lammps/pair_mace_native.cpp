@@ -1,0 +1,423 @@
+#include "pair_mace_native.h"
+
+#include "engine.h"
+#include "model_deviation.h"
+#include "pair_common.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "domain.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "update.h"
+#include "utils.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+using namespace LAMMPS_NS;
+
+static const char STYLE[] = "mace/native";
+
+namespace
+{
+
+// LAMMPS's full neighbour list: images are ghosts, so each has an index of its own.
+class ListOfLammps : public moalloy::NeighbourSource
+{
+ public:
+  ListOfLammps(const NeighList &list, const double *const *x) : list_(list), x_(x) {}
+
+  void gather(int i, double r_max, moalloy::NeighbourList &found) const override
+  {
+    const double limit = r_max * r_max;
+    const int *neighbours = list_.firstneigh[i];
+    for (int k = 0; k < list_.numneigh[i]; ++k) {
+      const int j = neighbours[k] & NEIGHMASK;
+      const double dx = x_[i][0] - x_[j][0], dy = x_[i][1] - x_[j][1], dz = x_[i][2] - x_[j][2];
+      if (dx * dx + dy * dy + dz * dz < limit) found.add(j, dx, dy, dz);
+    }
+  }
+
+ private:
+  const NeighList &list_;
+  const double *const *x_;
+};
+
+std::string amount(double bytes)
+{
+  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6)
+                     : fmt::format("{:.2f} GB", bytes / 1e9);
+}
+
+}  // namespace
+
+PairMACENative::PairMACENative(LAMMPS *lmp) : Pair(lmp)
+{
+  single_enable = 0;
+  restartinfo = 0;
+  one_coeff = 1;
+  manybody_flag = 1;
+  no_virial_fdotr_compute = 1;
+  // message passing: the energy of an atom has no unique share in its neighbours' heat flux
+  centroidstressflag = CENTROID_NOTAVAIL;
+}
+
+PairMACENative::~PairMACENative()
+{
+  if (allocated) {
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+  }
+}
+
+void PairMACENative::allocate()
+{
+  allocated = 1;
+  const int n = atom->ntypes + 1;
+  memory->create(setflag, n, n, "pair:setflag");
+  memory->create(cutsq, n, n, "pair:cutsq");
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) setflag[i][j] = 0;
+}
+
+void PairMACENative::settings(int narg, char **arg)
+{
+  precision = "file";
+  int every = 0;
+  std::string path = "model_devi.out";
+  for (int i = 0; i < narg; i += 2) {
+    const std::string keyword = arg[i], value = i + 1 < narg ? arg[i + 1] : "nothing";
+    if (keyword == "precision" && (value == "float" || value == "double"))
+      precision = value;
+    else if (keyword == "precision")
+      error->all(FLERR, "pair_style {}: expected precision float or double, found {}", STYLE,
+                 value);
+    else if (keyword == "out_freq" && utils::is_integer(value) && std::stol(value) > 0)
+      every = utils::inumeric(FLERR, value, false, lmp);
+    else if (keyword == "out_freq")
+      error->all(FLERR, "pair_style {}: expected out_freq and a number of steps, found {}", STYLE,
+                 value);
+    else if (keyword == "out_file" && i + 1 < narg)
+      path = value;
+    else
+      error->all(FLERR,
+                 "pair_style {}: expected precision float|double, out_freq N or out_file FILE, "
+                 "found {}: mend the pair_style line",
+                 STYLE, keyword);
+  }
+  deviation = std::make_unique<moalloy::ModelDeviation>(lmp, every, path);
+}
+
+void PairMACENative::coeff(int narg, char **arg)
+{
+  if (narg < 3 || strcmp(arg[0], "*") != 0 || strcmp(arg[1], "*") != 0)
+    error->all(
+        FLERR,
+        "pair_style {}: expected 'pair_coeff * * model.safetensors' and one element per atom "
+        "type: mend the pair_coeff line",
+        STYLE);
+  // everything before the names is a file: several make a committee
+  const int n_types = atom->ntypes, n_files = narg - 2 - n_types;
+  if (n_files < 1 || (n_files > 1 && !utils::strmatch(arg[1 + n_files], "\\.safetensors$")))
+    error->all(FLERR,
+               "pair_style {}: expected {} element name{} after the model file, one per atom type, "
+               "found {}: mend the pair_coeff line",
+               STYLE, n_types, n_types == 1 ? "" : "s", narg - 3);
+  if (!allocated) allocate();
+  members.clear();
+  members.resize(n_files);
+  r_max = 0.0;
+  for (int k = 0; k < n_files; ++k) load(members[k], arg[2 + k], n_types, arg + 2 + n_files);
+  make_engines();
+}
+
+void PairMACENative::load(Member &member, const char *path, int n_types, char **symbols)
+{
+  member.path = path;
+  std::string problem;
+  try {
+    member.model = std::make_unique<moalloy::Model>(moalloy::load_model(path));
+  } catch (const std::exception &failure) {
+    problem = failure.what();
+  }
+  moalloy::stop_all_for(lmp, STYLE, problem);
+  member.species_of_type =
+      moalloy::map_types(lmp, STYLE, path, member.model->atomic_numbers, n_types, symbols, setflag);
+  r_max = std::max(r_max, member.model->r_max);
+}
+
+void PairMACENative::make_engines()
+{
+  comm_forward = comm_reverse = 0;
+  for (Member &member : members) {
+    std::vector<int> elements;
+    member.type_of_type.assign(member.species_of_type.size(), -1);
+    for (size_t t = 1; t < member.species_of_type.size(); ++t) {
+      const int species = member.species_of_type[t];
+      if (species < 0) continue;
+      const auto found = std::find(elements.begin(), elements.end(), species);
+      member.type_of_type[t] = static_cast<int>(found - elements.begin());
+      if (found == elements.end()) elements.push_back(species);
+    }
+    const moalloy::Precision chosen = precision == "file"    ? member.model->precision
+                                      : precision == "float" ? moalloy::Precision::single
+                                                             : moalloy::Precision::dbl;
+    std::string problem;
+    try {
+      member.engine = moalloy::make_engine(*member.model, elements, chosen);
+    } catch (const std::bad_alloc &) {
+      problem = "the tables of " + member.path +
+                " do not fit into memory: start fewer ranks a "
+                "node, or export the model with --elements";
+    } catch (const std::exception &failure) {
+      problem = failure.what();
+    }
+    moalloy::stop_all_for(lmp, STYLE, problem);
+    const int doubles = static_cast<int>(member.engine->feature_bytes() / sizeof(double));
+    comm_forward = std::max(comm_forward, doubles);
+    comm_reverse = std::max(comm_reverse, doubles);
+  }
+  if (members.size() > 1)
+    comm_reverse = std::max(comm_reverse, 3 * static_cast<int>(members.size()));
+}
+
+void PairMACENative::init_style()
+{
+  moalloy::check_can_run(lmp, STYLE);
+  // Messages go between the layers, so neighbours within one r_max are all that a rank needs.
+  neighbor->add_request(this, NeighConst::REQ_FULL);
+  wall = wall_communication = atom_steps = edge_steps = 0.0;
+  steps = 0;
+  if (announced || comm->me != 0) return;
+  announced = true;
+  for (const Member &member : members) {
+    const moalloy::Model &m = *member.model;
+    utils::logmesg(
+        lmp,
+        "pair_style {}: {}: {}, r_max {:g} A, {} layer{}, {} channels, {} with {} and {} thread{} "
+        "a rank; radial functions within {:.0e} eV/A\n",
+        STYLE, member.path, moalloy::element_names(m.atomic_numbers), m.r_max, m.layers.size(),
+        m.layers.size() == 1 ? "" : "s", m.channels,
+        precision == "file" ? (m.precision == moalloy::Precision::single ? "float" : "double")
+                            : precision,
+        member.engine->instructions(), comm->nthreads, comm->nthreads == 1 ? "" : "s",
+        member.engine->radial_error());
+  }
+  forecast();
+}
+
+// From the mean density: ghosts fill a layer of r_max + skin around a rank's part of the box.
+void PairMACENative::forecast()
+{
+  const double volume = domain->xprd * domain->yprd * domain->zprd;
+  const double atoms = static_cast<double>(atom->natoms);
+  if (atoms == 0 || volume <= 0) return;
+  const double reach = 2 * (r_max + neighbor->skin);
+  const double part[3] = {domain->xprd / comm->procgrid[0], domain->yprd / comm->procgrid[1],
+                          domain->zprd / comm->procgrid[2]};
+  const double local = atoms / comm->nprocs, density = atoms / volume;
+  const double ghosts = density * ((part[0] + reach) * (part[1] + reach) * (part[2] + reach) -
+                                   part[0] * part[1] * part[2]);
+  const double listed = density * 4.0 / 3.0 * M_PI * std::pow(0.5 * reach, 3);
+  // positions, velocities, forces, ids ... of LAMMPS, its list, and what an engine keeps
+  double bytes = (local + ghosts) * 150.0 + local * listed * sizeof(int);
+  double tables = 0.0;
+  for (const Member &member : members) {
+    tables += member.engine->memory();
+    bytes += (local + ghosts) * (2.0 * member.engine->feature_bytes() + 3 * sizeof(double)) +
+             local * (member.engine->feature_bytes() + sizeof(double));
+  }
+  utils::logmesg(lmp,
+                 "pair_style {}: forecast for a rank: {:.0f} atoms, {:.0f} ghosts, {:.0f} listed "
+                 "neighbours an atom, {} and {} of tables\n",
+                 STYLE, local, ghosts, listed, amount(bytes), amount(tables));
+}
+
+double PairMACENative::init_one(int, int) { return r_max; }
+
+void PairMACENative::compute(int eflag, int vflag)
+{
+  ev_init(eflag, vflag);
+  const double start = platform::walltime();
+  const bool compare = members.size() > 1 && deviation->wanted(update->ntimestep);
+  if (compare) deviation->begin(static_cast<int>(members.size()), atom->nlocal + atom->nghost);
+  for (size_t k = 0; k < members.size(); ++k) {
+    try {
+      evaluate(members[k]);
+    } catch (const std::bad_alloc &) {
+      error->one(
+          FLERR,
+          "pair_style {}: out of memory at step {} with {} atoms and {} ghosts on this rank: "
+          "use more ranks on more nodes, or a model with fewer channels",
+          STYLE, update->ntimestep, atom->nlocal, atom->nghost);
+    }
+    tally(members[k], 1.0 / static_cast<double>(members.size()));
+    if (compare)
+      deviation->add(static_cast<int>(k), members[k].engine->forces(), members[k].engine->virial());
+  }
+  if (compare) {
+    talking = nullptr;
+    communicate(false);
+    deviation->finish(update->ntimestep, atom->nlocal);
+  }
+  wall += platform::walltime() - start;
+  atom_steps += atom->nlocal;
+  ++steps;
+}
+
+void PairMACENative::evaluate(Member &member)
+{
+  moalloy::Engine &engine = *member.engine;
+  const int all = atom->nlocal + atom->nghost;
+  node_type.resize(all);
+  for (int i = 0; i < all; ++i) node_type[i] = member.type_of_type[atom->type[i]];
+  const ListOfLammps source(*list, atom->x);
+  engine.begin({atom->nlocal, all, node_type.data(), &source}, comm->nthreads, vflag_atom != 0);
+  talking = &engine;
+  engine.first_layer();
+  if (engine.layers() > 1) {
+    communicate(true);
+    engine.second_layer();
+    communicate(false);
+    engine.first_layer_back();
+  }
+  edge_steps += static_cast<double>(engine.edges());
+}
+
+void PairMACENative::tally(const Member &member, double share)
+{
+  const moalloy::Engine &engine = *member.engine;
+  double energy = 0.0;
+  for (const double e : engine.energies()) energy += e;
+  if (!std::isfinite(energy))
+    error->one(
+        FLERR,
+        "pair_style {}: the energy is not a number at step {}: atoms overlap, or the run left "
+        "what the model was trained on; look at the last frames, try a smaller timestep",
+        STYLE, update->ntimestep);
+  const int all = atom->nlocal + atom->nghost;
+  double **f = atom->f;
+  const std::vector<double> &forces = engine.forces();
+  for (int i = 0; i < all; ++i)
+    for (int a = 0; a < 3; ++a) f[i][a] += share * forces[3 * static_cast<size_t>(i) + a];
+  if (eflag_global) eng_vdwl += share * energy;
+  if (eflag_atom)
+    for (int i = 0; i < atom->nlocal; ++i) eatom[i] += share * engine.energies()[i];
+  // LAMMPS's virial is minus dE/d strain; order xx yy zz xy xz yz
+  constexpr int row[6] = {0, 1, 2, 0, 0, 1}, column[6] = {0, 1, 2, 1, 2, 2};
+  auto component = [&](const double *w, int k) {
+    return -0.5 * share * (w[3 * row[k] + column[k]] + w[3 * column[k] + row[k]]);
+  };
+  if (vflag_global)
+    for (int k = 0; k < 6; ++k) virial[k] += component(engine.virial(), k);
+  if (vflag_atom)
+    for (int i = 0; i < all; ++i)
+      for (int k = 0; k < 6; ++k)
+        vatom[i][k] += component(&engine.virials()[9 * static_cast<size_t>(i)], k);
+}
+
+// ---- messages between the layers
+// --------------------------------------------------------------------
+
+void PairMACENative::communicate(bool forward)
+{
+  const double start = platform::walltime();
+  const int doubles = talking ? static_cast<int>(talking->feature_bytes() / sizeof(double))
+                              : deviation->numbers_of_node();
+  if (forward)
+    comm->forward_comm(this, doubles);
+  else
+    comm->reverse_comm(this, doubles);
+  wall_communication += platform::walltime() - start;
+}
+
+int PairMACENative::pack_forward_comm(int n, int *nodes, double *buffer, int, int *)
+{
+  const size_t bytes = talking->feature_bytes();
+  char *to = reinterpret_cast<char *>(buffer);
+  for (int k = 0; k < n; ++k) std::memcpy(to + k * bytes, talking->features(nodes[k]), bytes);
+  return n * static_cast<int>(bytes / sizeof(double));
+}
+
+void PairMACENative::unpack_forward_comm(int n, int first, double *buffer)
+{
+  const size_t bytes = talking->feature_bytes();
+  if (n > 0) std::memcpy(talking->features(first), buffer, n * bytes);
+}
+
+int PairMACENative::pack_reverse_comm(int n, int first, double *buffer)
+{
+  if (talking) {
+    const size_t bytes = talking->feature_bytes();
+    if (n > 0) std::memcpy(buffer, talking->adjoints(first), n * bytes);
+    return n * static_cast<int>(bytes / sizeof(double));
+  }
+  const int numbers = deviation->numbers_of_node();
+  if (n > 0) std::copy_n(deviation->forces_of_node(first), n * numbers, buffer);
+  return n * numbers;
+}
+
+void PairMACENative::unpack_reverse_comm(int n, int *nodes, double *buffer)
+{
+  if (talking) {
+    const size_t bytes = talking->feature_bytes();
+    const char *from = reinterpret_cast<const char *>(buffer);
+    for (int k = 0; k < n; ++k) talking->add_adjoints(nodes[k], from + k * bytes);
+    return;
+  }
+  const int numbers = deviation->numbers_of_node();
+  for (int k = 0; k < n; ++k)
+    for (int c = 0; c < numbers; ++c)
+      deviation->forces_of_node(nodes[k])[c] += buffer[k * numbers + c];
+}
+
+// ---- what it tells
+// ----------------------------------------------------------------------------------
+
+void PairMACENative::finish()
+{
+  const double mine[5] = {wall, wall_communication, atom_steps, edge_steps, memory_usage()};
+  double sum[5];
+  MPI_Reduce(mine, sum, 5, MPI_DOUBLE, MPI_SUM, 0, world);
+  if (comm->me == 0 && steps > 0 && sum[2] > 0)
+    utils::logmesg(
+        lmp,
+        "pair_style {}: {:.2f} us/atom/step on {} rank{} x {} thread{} ({:.2f} us of one rank), "
+        "{:.1f} % communication, {:.1f} neighbours an atom, {:.2f} KB an atom\n",
+        STYLE, 1e6 * sum[0] / sum[2] / comm->nprocs, comm->nprocs, comm->nprocs == 1 ? "" : "s",
+        comm->nthreads, comm->nthreads == 1 ? "" : "s", 1e6 * sum[0] / sum[2],
+        100 * sum[1] / sum[0], sum[3] / sum[2] / static_cast<double>(members.size()),
+        sum[4] / 1e3 * static_cast<double>(steps) / sum[2]);
+  wall = wall_communication = atom_steps = edge_steps = 0.0;
+  steps = 0;
+}
+
+double PairMACENative::memory_usage()
+{
+  double bytes = Pair::memory_usage();
+  for (const Member &member : members)
+    if (member.engine) bytes += member.engine->memory();
+  return bytes;
+}
+
+void *PairMACENative::extract(const char *name, int &dimension)
+{
+  dimension = 0;
+  if (strcmp(name, "deviation_flag") == 0) return &deviation->requested;
+  return nullptr;
+}
+
+// For fix pair: `fix d all pair 100 mace/native deviation 1` gives f_d, eV/Angstrom, to dumps.
+void *PairMACENative::extract_peratom(const char *name, int &columns)
+{
+  columns = 0;
+  if (strcmp(name, "deviation") != 0 || members.size() < 2) return nullptr;
+  deviation->of_atom.resize(std::max<size_t>(deviation->of_atom.size(), atom->nmax));
+  return deviation->of_atom.data();
+}
