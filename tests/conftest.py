@@ -23,6 +23,17 @@ def shared():
     return Path(folder)
 
 
+@pytest.fixture(scope="module")
+def one_torch_thread():
+    """Keep torch's threads from waiting for each other on a busy machine: the cells are small."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def scripted(tmp_path_factory):
     """Return a function that gives a model with random weights and its TorchScript file."""

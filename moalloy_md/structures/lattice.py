@@ -75,7 +75,7 @@ def neighbour_shells(lattice: LatticeName, n_shells: int) -> tuple[Shell, ...]:
 
 @cache
 def shell_number(lattice: LatticeName, length_squared: int) -> int:
-    """Number of the shell at a distance whose square, in (a/2)², is `length_squared`."""
+    """Return the number of the shell at a distance whose square, in (a/2)², is `length_squared`."""
     n_shells = 1
     while True:
         shells = neighbour_shells(lattice, n_shells)
@@ -87,7 +87,7 @@ def shell_number(lattice: LatticeName, length_squared: int) -> int:
 
 @cache
 def cubic_rotations() -> NDArray[np.int64]:
-    """The 48 rotations and reflections of a cube, ``(48, 3, 3)``: signed permutations of axes."""
+    """Return the 48 rotations and reflections of a cube, ``(48, 3, 3)``: signed permutations."""
     matrices = []
     for order in permutations(range(3)):
         for signs in product((1, -1), repeat=3):
@@ -97,9 +97,7 @@ def cubic_rotations() -> NDArray[np.int64]:
     return np.array(matrices)
 
 
-def _points(
-    lattice: LatticeName, reach: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _points(lattice: LatticeName, reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lattice points within a cube around the origin, with their squared lengths."""
     axis = np.arange(-reach, reach + 1)
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)

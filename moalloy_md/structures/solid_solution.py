@@ -1,11 +1,68 @@
 """Random substitutional solid solutions of a host."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from pydantic import Field, field_validator
 
 from moalloy_md.elements import HOST, atomic_number
 from moalloy_md.errors import ConfigError
+from moalloy_md.structures.dilute import formula
+from moalloy_md.structures.host import HostCell, checked_symbol
+from moalloy_md.structures.lattice import LatticeName
+from moalloy_md.structures.variants import Variants, make_variants
+
+
+class RandomConfig(HostCell, Variants):
+    """Random solid solutions of the host."""
+
+    dopants: dict[str, float]
+    """Atomic fraction of each dopant: ``{W: 0.05, Ta: 0.02}``. The number of its atoms is rounded
+    to the nearest, but to at least one."""
+    n_cells: int = Field(default=1, ge=1)
+    """How many, each with other sites."""
+    seed: int = Field(default=0, ge=0)
+    """Of the first cell; the next ones count on."""
+
+    @field_validator("dopants")
+    @classmethod
+    def _known_elements(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            checked_symbol(name)
+        if not value:
+            raise ValueError("expected at least one dopant with its fraction, such as W: 0.05")
+        return value
+
+
+def random_cells(config: RandomConfig) -> Iterator[Atoms]:
+    """Make random solid solutions, each with its variants.
+
+    Yields
+    ------
+    Atoms
+        With ``info`` of the dataset contract and ``lattice``; the group is one draw of sites.
+
+    Raises
+    ------
+    ConfigError
+        If the host is among the dopants, a fraction is not between 0 and 1, or no host atom is
+        left.
+    """
+    prefix = "" if config.has_default_edge else f"a{config.edge_angstrom:.4f}-"
+    for seed in range(config.seed, config.seed + config.n_cells):
+        atoms = solid_solution(
+            dopants=config.dopants,
+            repeat=config.cells,
+            lattice_parameter_angstrom=config.edge_angstrom,
+            host=config.host,
+            lattice=config.lattice,
+            seed=seed,
+        )
+        group = f"{config.label}-{formula(atoms, config.host)}-seed{seed}"
+        atoms.info.update(host=config.host, lattice=config.lattice, group=group)
+        yield from make_variants(atoms, config, prefix=prefix)
 
 
 def solid_solution(
@@ -14,9 +71,10 @@ def solid_solution(
     repeat: tuple[int, int, int],
     lattice_parameter_angstrom: float,
     host: str = HOST,
+    lattice: LatticeName = "bcc",
     seed: int = 0,
 ) -> Atoms:
-    """Build a bcc supercell in which dopants sit on sites drawn at random.
+    """Build a supercell in which dopants sit on sites drawn at random.
 
     Parameters
     ----------
@@ -24,11 +82,13 @@ def solid_solution(
         Atomic fraction of each dopant. The number of its atoms is rounded to the nearest, but to
         at least one where the fraction is not zero.
     repeat
-        Cubic cells along x, y and z; two atoms each.
+        Cubic cells along x, y and z; two atoms each for bcc, four for fcc.
     lattice_parameter_angstrom
         Edge of the cubic cell, Å.
     host
         Symbol of the host.
+    lattice
+        ``"bcc"`` or ``"fcc"``.
     seed
         Of NumPy's PCG64 generator, which draws the sites.
 
@@ -49,7 +109,7 @@ def solid_solution(
                 f"expected dopants other than {host} with fractions from 0 to 1, found "
                 f"{symbol} {fraction:g}"
             )
-    atoms = bulk(host, "bcc", a=lattice_parameter_angstrom, cubic=True).repeat(repeat)
+    atoms = bulk(host, lattice, a=lattice_parameter_angstrom, cubic=True).repeat(repeat)
     counts = {
         symbol: max(1, round(fraction * len(atoms))) if fraction > 0 else 0
         for symbol, fraction in dopants.items()

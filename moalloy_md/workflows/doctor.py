@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 from moalloy_md.errors import MoAlloyError
@@ -109,8 +110,17 @@ def all_checks(*, n_atoms: int | None = None) -> tuple[Check, ...]:
         Check("lmp", lammps.lmp, lmp_again),
         Check("MPI", lammps.mpi, lmp_again, needs=("lmp",)),
         Check("C++ compiler", lammps.compiler, "Install one (Debian, Ubuntu: apt-get install g++)"),
+        Check("pair_style mace/native", lammps.native, rebuild, needs=("lmp",)),
         Check("pair_style mace", lammps.plugin, rebuild, needs=("torch", "lmp")),
-        Check("2-atom energy", lammps.two_atom_energy, rebuild, needs=("pair_style mace",)),
+        *(
+            Check(
+                f"2-atom energy, {style}",
+                partial(lammps.two_atom_energy, style),
+                rebuild,
+                needs=(f"pair_style {style}",),
+            )
+            for style in ("mace/native", "mace")
+        ),
         Check("lmp script", lammps.lmp_script, lmp_again, needs=("pair_style mace",)),
         Check("OpenMP threads", machine.openmp, "Run: unset OMP_NUM_THREADS"),
         Check("OVITO", machine.ovito, "Run: pip install --force-reinstall 'ovito>=3.12,<3.15'"),

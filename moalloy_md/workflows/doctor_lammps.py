@@ -15,11 +15,19 @@ from moalloy_md.lammps.installation import (
     lmp_executable,
     mpi_folder,
     mpiexec,
+    native_plugin,
     torch_plugin,
 )
 from moalloy_md.lammps.plugin import check_loads, lammps_version
 from moalloy_md.workflows.doctor_finding import Finding
-from moalloy_md.workflows.doctor_probes import MODEL, finish, last_line, probe, two_atoms
+from moalloy_md.workflows.doctor_probes import (
+    MODEL,
+    NATIVE_MODEL,
+    finish,
+    last_line,
+    probe,
+    two_atoms,
+)
 
 _TIMEOUT_S = 60.0
 #: Largest difference between lmp and mace-torch, double precision, eV per atom.
@@ -82,7 +90,21 @@ def plugin() -> str:
     return f"loads; built for {versions}: {path}"
 
 
-def two_atom_energy() -> str:
+def native() -> str:
+    """See that the native plugin is there for exactly this lammps, and that lmp loads it."""
+    path = native_plugin()
+    versions = f"lammps {metadata.version('lammps')}"
+    if not path.exists():
+        raise Finding(
+            f"expected the plugin for {versions} at {path}, found none: the package was built "
+            "with another lammps",
+            mend="Run: moalloy plugin build",
+        )
+    check_loads(path, style="mace/native")
+    return f"loads; built for {versions}: {path}"
+
+
+def two_atom_energy(style: str) -> str:
     """Compare lmp with mace-torch on two atoms and a model with random weights."""
     from moalloy_md.lammps.single_point import single_point
 
@@ -90,7 +112,11 @@ def two_atom_energy() -> str:
         folder = Path(name)
         expected = float(probe("model", folder)["energy_ev"])
         point = single_point(
-            two_atoms(), potential=folder / MODEL, elements=["Mo", "W"], run_dir=folder / "lmp"
+            two_atoms(),
+            potential=folder / (MODEL if style == "mace" else NATIVE_MODEL),
+            elements=["Mo", "W"],
+            run_dir=folder / "lmp",
+            style=style,
         )
     difference = abs(point.energy_ev - expected) / 2
     numbers = f"lmp {point.energy_ev:.6f} eV, mace-torch {expected:.6f} eV"
@@ -103,7 +129,7 @@ def two_atom_energy() -> str:
 
 
 def lmp_script() -> str:
-    """See that the lmp that a user types finds the plugin by itself, through the entry point."""
+    """See that the lmp that a user types finds the plugins by itself, through the entry point."""
     script = Path(sysconfig.get_path("scripts")) / "lmp"
     if not script.is_file():
         raise Finding(f"expected the lmp script at {script}, found none")
@@ -115,21 +141,26 @@ def lmp_script() -> str:
             mend="A package in this environment has a broken lammps.plugins entry point: "
             "uninstall the one that the traceback of 'lmp -help' names",
         )
-    if status != 0 or not re.search(r"pair style plugin mace\b", output):
+    missing = [
+        style
+        for style in ("mace/native", "mace")
+        if not re.search(rf"pair style plugin {style}\s", output)
+    ]
+    if status != 0 or missing:
         raise Finding(
-            f"expected {script} to find pair_style mace by itself, found status {status}: "
-            f"{last_line(output)}",
+            f"expected {script} to find pair_style {' and '.join(missing) or 'mace'} by itself, "
+            f"found status {status}: {last_line(output)}",
             mend="Install moalloy_md again, its entry point is missing: "
             "pip install --force-reinstall --no-deps moalloy_md",
         )
     typed = shutil.which("lmp")
     if typed is not None and Path(typed).resolve() != script.resolve():
         raise Finding(
-            f"{script} finds the plugin by itself, but 'lmp' is another program here: {typed}",
+            f"{script} finds the plugins by itself, but 'lmp' is another program here: {typed}",
             mend=f"Activate this environment: . {script.parent}/activate",
             status="warning",
         )
-    return f"finds the plugin by itself: {script}"
+    return f"finds the plugins by itself: {script}"
 
 
 def _run_input(command: list[str | Path], text: str, *, env: dict[str, str]) -> tuple[int, str]:

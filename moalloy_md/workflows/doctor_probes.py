@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 MODEL = "tiny.pt"
+NATIVE_MODEL = "tiny.safetensors"
 _ANSWER = "answer.json"
 _TIMEOUT_S = 120.0  # a cold file system can take a minute to hand out torch
 _PICTURE_PIXELS = 60
@@ -131,13 +132,19 @@ def _probe_torch(_folder: Path) -> dict[str, Any]:
 
 def _probe_model(folder: Path) -> dict[str, Any]:
     """Write a tiny model for lmp; answer with mace-torch's energy (eV) of `two_atoms`."""
-    from moalloy_md.potentials.export import ExportSource, evaluate_source, write_torchscript
+    from moalloy_md.potentials.export import (
+        ExportSource,
+        evaluate_source,
+        write_native_file,
+        write_torchscript,
+    )
     from moalloy_md.potentials.tiny import tiny_model
 
     source = ExportSource(
         model=tiny_model(("Mo", "W")), head="Default", elements=["Mo", "W"], dtype="float64"
     )
     write_torchscript(source, folder / MODEL)
+    write_native_file(source, folder / NATIVE_MODEL)
     return {"energy_ev": evaluate_source(source, two_atoms()).energy_ev}
 
 

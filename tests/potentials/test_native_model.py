@@ -21,6 +21,8 @@ with quiet_mace():
     from mace.modules.wrapper_ops import CuEquivarianceConfig
     from mace.tools.torch_tools import default_dtype
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 ELEMENTS = ("V", "Mo", "W")
 
 #: Every kind that the engine evaluates, and each option at least once.
@@ -68,15 +70,6 @@ KINDS = {
         "use_reduced_cg": False,
     },
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Keep torch's threads from waiting for each other on a busy machine: the cells are small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

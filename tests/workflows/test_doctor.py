@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from moalloy_md.errors import MoAlloyError
+from moalloy_md.lammps import installation
 from moalloy_md.lammps.installation import torch_plugin as plugin_place
 from moalloy_md.workflows import doctor_lammps, doctor_machine, doctor_probes
 from moalloy_md.workflows.doctor import Check, all_checks, diagnose
@@ -81,11 +82,11 @@ def test_all_good_here(torch_plugin, monkeypatch):
 
 
 def test_no_plugin(empty_cache):
-    results = check("pair_style mace", "2-atom energy", "lmp script")
+    results = check("pair_style mace", "2-atom energy, mace", "lmp script")
     assert results["pair_style mace"].status == "failure"
     assert "found none" in results["pair_style mace"].found
     assert results["pair_style mace"].mend == "Run: moalloy plugin build"
-    for name in ("2-atom energy", "lmp script"):
+    for name in ("2-atom energy, mace", "lmp script"):
         assert results[name].status == "warning"
         assert results[name].found == "not tried: it needs pair_style mace"
     assert not empty_cache.exists()
@@ -109,13 +110,23 @@ def test_a_broken_plugin(empty_cache):
     assert "to find pair_style mace by itself" in failure("lmp script").found
 
 
-def test_an_energy_that_deviates(torch_plugin, monkeypatch):
+def test_no_native_plugin(empty_cache, monkeypatch):
+    """The package was built with another lammps, and nobody has compiled the plugin since."""
+    monkeypatch.setattr(installation, "_compiled_package", lambda: empty_cache)
+    results = check("pair_style mace/native", "2-atom energy, mace/native")
+    assert "built with another lammps" in results["pair_style mace/native"].found
+    assert results["pair_style mace/native"].mend == "Run: moalloy plugin build"
+    assert results["2-atom energy, mace/native"].status == "warning"
+
+
+@pytest.mark.parametrize("style", ["mace", "mace/native"])
+def test_an_energy_that_deviates(torch_plugin, monkeypatch, style):
     def shifted(name, folder):
         answer = doctor_probes.probe(name, folder)
         return {"energy_ev": answer["energy_ev"] + 4e-6}  # 2e-6 eV per atom
 
     monkeypatch.setattr(doctor_lammps, "probe", shifted)
-    assert "expected the same energy to 1e-06 eV/atom" in failure("2-atom energy").found
+    assert "expected the same energy to 1e-06 eV/atom" in failure(f"2-atom energy, {style}").found
 
 
 def test_an_energy_that_is_not_a_number(torch_plugin, monkeypatch):
@@ -124,7 +135,7 @@ def test_an_energy_that_is_not_a_number(torch_plugin, monkeypatch):
         return {"energy_ev": math.nan}
 
     monkeypatch.setattr(doctor_lammps, "probe", nan)
-    assert "nan" in failure("2-atom energy").found
+    assert "nan" in failure("2-atom energy, mace").found
 
 
 def test_somebody_elses_broken_entry_point(torch_plugin, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.workflows import export as export_module
 from moalloy_md.workflows.export import export
 
-pytestmark = pytest.mark.usefixtures("torch_plugin")
+pytestmark = pytest.mark.usefixtures("torch_plugin", "one_torch_thread")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
 

@@ -1,0 +1,102 @@
+"""Supercells of the pure host."""
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from moalloy_md.config import StrictModel
+from moalloy_md.elements import HOST, atomic_number
+from moalloy_md.errors import ConfigError
+from moalloy_md.structures.lattice import LatticeName
+
+#: Cubic edges of Mo, Å: those of the paper's cells, 12.65 Å / 4 and 12.02 Å / 3 (PBE).
+MO_EDGE_ANGSTROM: dict[LatticeName, float] = {"bcc": 12.65 / 4, "fcc": 12.02 / 3}
+
+#: Cubic cells along each axis in the paper: 128 atoms of bcc, 108 of fcc.
+DEFAULT_REPEAT: dict[LatticeName, int] = {"bcc": 4, "fcc": 3}
+
+
+class HostCell(StrictModel):
+    """The supercell of the host in which dopants are put."""
+
+    host: str = HOST
+    """Chemical symbol of the host."""
+    lattice: LatticeName = "bcc"
+    """Crystal structure: bcc or fcc."""
+    repeat: tuple[int, int, int] | None = None
+    """Cubic cells along x, y and z; one number stands for three equal ones. 4 for bcc (128
+    atoms) and 3 for fcc (108 atoms) unless said."""
+    lattice_parameter_angstrom: float | None = Field(default=None, gt=1.0, le=10.0)
+    """Edge of the cubic cell, Å. For Mo, unless said, 3.1625 Å (bcc) and 4.0067 Å (fcc): DFT with
+    PBE. Other hosts have no default."""
+
+    @field_validator("repeat", mode="before")
+    @classmethod
+    def _one_for_three(cls, value: Any) -> Any:
+        return (value,) * 3 if isinstance(value, int) else value
+
+    @field_validator("repeat")
+    @classmethod
+    def _at_least_one(cls, value: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        if value is not None and min(value) < 1:
+            raise ValueError("expected numbers of cells from 1 on")
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _known_element(cls, value: str) -> str:
+        return checked_symbol(value)
+
+    @model_validator(mode="after")
+    def _edge_is_known(self) -> "HostCell":
+        if self.lattice_parameter_angstrom is None and self.host != HOST:
+            raise ValueError(
+                f"expected lattice_parameter_angstrom for the host {self.host}: only {HOST} has a "
+                "default"
+            )
+        return self
+
+    @property
+    def cells(self) -> tuple[int, int, int]:
+        """Cubic cells along x, y and z."""
+        return self.repeat or (DEFAULT_REPEAT[self.lattice],) * 3
+
+    @property
+    def edge_angstrom(self) -> float:
+        """Edge of the cubic cell, Å."""
+        return self.lattice_parameter_angstrom or MO_EDGE_ANGSTROM[self.lattice]
+
+    @property
+    def has_default_edge(self) -> bool:
+        """Whether the edge is the host's usual one, which names need not repeat."""
+        return self.host == HOST and self.edge_angstrom == MO_EDGE_ANGSTROM[self.lattice]
+
+    @property
+    def label(self) -> str:
+        """Lattice and size in a name, such as ``bcc4x4x4``."""
+        return self.lattice + "x".join(map(str, self.cells))
+
+
+def checked_symbol(value: str) -> str:
+    """Return a chemical symbol, or raise the ValueError that pydantic reports with the field."""
+    try:
+        atomic_number(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return value
+
+
+def host_atoms(cell: HostCell) -> Atoms:
+    """Build the pure host: periodic, atoms on ideal sites, site 0 at the origin."""
+    return bulk(cell.host, cell.lattice, a=cell.edge_angstrom, cubic=True).repeat(cell.cells)
+
+
+def site_coordinates(cell: HostCell) -> NDArray[np.int64]:
+    """Sites of `host_atoms` in halves of the cubic edge, ``(n_sites, 3)``, whole numbers."""
+    halves = host_atoms(cell).positions * (2 / cell.edge_angstrom)
+    sites: NDArray[np.int64] = np.rint(halves).astype(np.int64)
+    return sites
