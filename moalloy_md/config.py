@@ -105,6 +105,8 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "float64"]
 NativeFile = Literal["auto", "required", "off"]
+#: Who evaluates a model: mace-torch, or the native engine of this package.
+Engine = Literal["mace", "native"]
 
 
 class MaceArchitecture(StrictModel):

@@ -5,18 +5,25 @@ from typing import Annotated
 
 import typer
 
-from moalloy_md.config import Device
+from moalloy_md.config import Device, Engine
 
 
 def evaluate_command(
     *,
     model: Annotated[
-        Path, typer.Option(help="The .model file. Loading it runs code in it: trust its maker.")
+        Path,
+        typer.Option(
+            help="The .model file (loading it runs code in it: trust its maker); for --engine "
+            "native a bundle or its model.safetensors."
+        ),
     ],
     data: Annotated[Path, typer.Option(help="Labelled cells: extended XYZ.")],
     out: Annotated[
         Path, typer.Option(help="Folder to make: metrics.json, predictions.extxyz, parity.png.")
     ],
+    engine: Annotated[
+        Engine, typer.Option(help="Who computes: mace-torch, or the native engine.")
+    ] = "mace",
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Cells evaluated together.")] = 8,
     head: Annotated[
@@ -33,6 +40,7 @@ def evaluate_command(
         model=model,
         data=data,
         out=out,
+        engine=engine,
         device=device,
         batch_size=batch_size,
         head=head,

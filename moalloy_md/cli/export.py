@@ -80,11 +80,13 @@ def _print_bundle(bundle: Bundle) -> None:
         f"{manifest['parity']['n_atoms']} atoms",
         highlight=False,
     )
-    console.print(
-        f"pair_style mace\npair_coeff * * {bundle.torchscript} {' '.join(bundle.elements)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    for style, file in (("mace/native", bundle.native), ("mace", bundle.torchscript)):
+        if file is not None:
+            console.print(
+                f"\npair_style {style}\npair_coeff * * {file} {' '.join(bundle.elements)}",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _parity_table(file: str, parity: dict[str, Any]) -> Table:

@@ -76,30 +76,47 @@ def decoration(fit: LatticeFit, numbers: Sequence[int] | NDArray[np.int64]) -> D
     basis = hermite(tuple(map(tuple, fit.supercell.tolist())))
     elements = np.zeros(len(numbers) + fit.n_vacant, dtype=np.uint8)
     elements[site_indices(fit.sites, basis)] = numbers
-    basis, elements = _smallest_period(basis, elements)
+    basis, elements = _smallest_period(basis, elements, fit.lattice)
     period, operations = _canonical_period(basis, fit.lattice)
     sites = all_sites(basis)
-    first = min(
-        _first_text(sites @ operation, elements, period) for operation in operations
+    origins = _rarest(sites, elements, basis, fit.lattice)
+    return Decoration(
+        fit.lattice, period, _first_text(sites @ operations, origins, elements, period)
     )
-    return Decoration(fit.lattice, period, first)
 
 
-def _rarest(elements: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Indices of the sites of the rarest element (the lighter of two that are equally rare)."""
-    kinds, counts = np.unique(elements, return_counts=True)
-    return np.flatnonzero(elements == kinds[counts.argmin()])
+def _rarest(
+    sites: NDArray[np.int64], elements: NDArray[np.uint8], basis: IntMatrix, lattice: str
+) -> NDArray[np.intp]:
+    """Find the sites whose element and neighbours occur least often.
+
+    Only these have to be tried as origin. Sums over whole shells do not depend on orientation.
+    """
+    kinds = elements.astype(np.int64)
+    for shell in _shells(lattice):
+        around = elements[site_indices(sites[:, None] + shell, basis)].astype(np.int64)
+        kinds = kinds * 1_000_003 + (around**3).sum(axis=1)
+    _, kind_of, counts = np.unique(kinds, return_inverse=True, return_counts=True)
+    return np.flatnonzero(kind_of == counts.argmin())
+
+
+@lru_cache(maxsize=2)
+def _shells(lattice: str) -> tuple[NDArray[np.int64], ...]:
+    """Sites of the first two neighbour shells of a site."""
+    grid = np.array(list(product(range(-2, 3), repeat=3)))
+    distances = np.round(np.linalg.norm(grid @ PRIMITIVE[lattice], axis=1), 6)
+    return tuple(grid[distances == distance] for distance in np.unique(distances)[1:3])
 
 
 def _smallest_period(
-    basis: IntMatrix, elements: NDArray[np.uint8]
+    basis: IntMatrix, elements: NDArray[np.uint8], lattice: str
 ) -> tuple[IntMatrix, NDArray[np.uint8]]:
     """Add the translations that leave the arrangement as it is to its period."""
     sites = all_sites(basis)
-    rare = _rarest(elements)
-    shifts = sites[rare] - sites[rare[0]]
-    if len(rare) == len(sites):
+    rare = _rarest(sites, elements, basis, lattice)
+    if len(np.unique(elements)) == 1:
         return hermite(((1, 0, 0), (0, 1, 0), (0, 0, 1))), elements[:1]
+    shifts = sites[rare] - sites[rare[0]]
     moved = elements[site_indices(sites + shifts[:, None], basis)]
     kept = shifts[(moved == elements).all(axis=1)]
     smaller = hermite((*basis, *(tuple(shift) for shift in kept.tolist() if any(shift))))
@@ -107,28 +124,32 @@ def _smallest_period(
 
 
 def _first_text(
-    sites: NDArray[np.int64], elements: NDArray[np.uint8], period: IntMatrix
+    sites: NDArray[np.int64],
+    origins: NDArray[np.intp],
+    elements: NDArray[np.uint8],
+    period: IntMatrix,
 ) -> bytes:
-    """Write the arrangement from each rarest site as origin; return the first text."""
-    rare = _rarest(elements)
-    places = site_indices(sites[None, :] - sites[rare][:, None], period)
-    texts = np.zeros(places.shape, dtype=np.uint8)
-    np.put_along_axis(texts, places, np.broadcast_to(elements, places.shape), axis=1)
-    return min(row.tobytes() for row in texts)
+    """Write the arrangement down from each of the origins; return the first text.
+
+    `sites` is ``(n_operations, n_sites, 3)``: all sites after each operation.
+    """
+    places = site_indices(sites[:, None, :] - sites[:, origins][:, :, None], period)
+    places = places.reshape(-1, len(elements))
+    texts = np.empty(places.shape, dtype=np.uint8)
+    texts[np.arange(len(places))[:, None], places] = elements
+    return min(map(bytes, texts))
 
 
 @lru_cache(maxsize=4096)
-def _canonical_period(
-    basis: IntMatrix, lattice: str
-) -> tuple[IntMatrix, tuple[NDArray[np.int64], ...]]:
-    """First of the periods that symmetry makes of one, and the operations that lead to it."""
+def _canonical_period(basis: IntMatrix, lattice: str) -> tuple[IntMatrix, NDArray[np.int64]]:
+    """First of the periods that symmetry makes of one; operations to it, ``(n, 3, 3)``."""
     rows = np.array(basis)
     images = [
         (hermite(tuple(map(tuple, (rows @ operation).tolist()))), operation)
         for operation in _operations(lattice)
     ]
     period = min(image for image, _ in images)
-    return period, tuple(operation for image, operation in images if image == period)
+    return period, np.array([operation for image, operation in images if image == period])
 
 
 @lru_cache(maxsize=2)

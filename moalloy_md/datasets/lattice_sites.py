@@ -5,7 +5,6 @@ displaced atoms and a few vacant sites. Rows are vectors throughout: a cell is `
 cell vector a row, a site three integers, its coordinates along the primitive vectors.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -98,35 +97,47 @@ def fit_lattice(atoms: Atoms, *, max_vacancies: int = 2) -> LatticeFit | None:
         return None
     cell = atoms.cell.array
     scaled = np.linalg.solve(cell.T, atoms.positions.T).T
-    for n_vacant in range(max_vacancies + 1):
-        for lattice in PRIMITIVE:
-            for supercell, distortion in _supercells(cell, len(atoms) + n_vacant, lattice):
-                found = _match(scaled, cell, supercell, lattice)
-                if found is not None:
-                    sites, displacements = found
-                    return LatticeFit(
-                        lattice, supercell, sites, n_vacant, displacements, distortion
-                    )
+    for supercells in (_aligned_supercell, _supercells):  # the quick way for all, then the other
+        for n_vacant in range(max_vacancies + 1):
+            for lattice in PRIMITIVE:
+                for supercell, distortion in supercells(cell, len(atoms) + n_vacant, lattice):
+                    found = _match(scaled, cell, supercell, lattice)
+                    if found is not None:
+                        sites, displaced = found
+                        return LatticeFit(
+                            lattice, supercell, sites, n_vacant, displaced, distortion
+                        )
     return None
+
+
+def _aligned_supercell(
+    cell: NDArray[np.float64], n_sites: int, lattice: str
+) -> list[tuple[NDArray[np.int64], float]]:
+    """Find the supercell if the lattice's cubic axes lie along x, y and z, as they mostly do."""
+    scaled = cell / _edge(cell, n_sites, lattice)
+    aligned = np.rint(scaled @ np.linalg.inv(PRIMITIVE[lattice])).astype(np.int64)
+    if round(abs(np.linalg.det(aligned))) != n_sites:
+        return []
+    distortion = float(_distortions(aligned, scaled @ scaled.T, lattice))
+    return [(aligned, distortion)] if distortion < MAX_DISTORTION / 2 else []
 
 
 def _supercells(
     cell: NDArray[np.float64], n_sites: int, lattice: str
-) -> Iterator[tuple[NDArray[np.int64], float]]:
-    """Supercells with `n_sites` sites that have the shape of `cell`, the nearest shape first."""
-    edge = (_SITES_PER_CUBE[lattice] * abs(np.linalg.det(cell)) / n_sites) ** (1 / 3)
-    scaled = cell / edge
-    # Nearly every cell in practice has its lattice's cubic axes along x, y and z.
-    aligned = np.rint(scaled @ np.linalg.inv(PRIMITIVE[lattice])).astype(np.int64)
-    if round(abs(np.linalg.det(aligned))) == n_sites:
-        distortion = _distortion(aligned, scaled @ scaled.T, lattice)
-        if distortion < MAX_DISTORTION / 2:
-            yield aligned, distortion
-    reduced, change = minkowski_reduce(scaled)
+) -> list[tuple[NDArray[np.int64], float]]:
+    """Find supercells that have the shape of `cell`, in any orientation; the nearest first."""
+    reduced, change = minkowski_reduce(cell / _edge(cell, n_sites, lattice))
     metric = tuple(np.round(reduced @ reduced.T, 5).ravel().tolist())
     back = np.rint(np.linalg.inv(change)).astype(np.int64)
-    for rows, distortion in _supercells_of_shape(metric, n_sites, lattice):
-        yield back @ np.array(rows), distortion
+    return [
+        (back @ np.array(rows), distortion)
+        for rows, distortion in _supercells_of_shape(metric, n_sites, lattice)
+    ]
+
+
+def _edge(cell: NDArray[np.float64], n_sites: int, lattice: str) -> float:
+    """Edge of the cubic cell, Å."""
+    return float((_SITES_PER_CUBE[lattice] * abs(np.linalg.det(cell)) / n_sites) ** (1 / 3))
 
 
 @lru_cache(maxsize=4096)
@@ -141,26 +152,31 @@ def _supercells_of_shape(
     norms = np.linalg.norm(places, axis=1)
     near = [np.flatnonzero(np.abs(np.log(norms / length)) < MAX_DISTORTION) for length in lengths]
     slack = 2 * MAX_DISTORTION * np.outer(lengths, lengths)
-    found = []
+    found: list[tuple[IntMatrix, float]] = []
     for first in _one_of_each_kind(places, near[0]):
         dots = places @ places[first]
         seconds = near[1][np.abs(dots[near[1]] - gram[0, 1]) < slack[0, 1]]
         thirds = near[2][np.abs(dots[near[2]] - gram[0, 2]) < slack[0, 2]]
         pairs = np.abs(places[seconds] @ places[thirds].T - gram[1, 2]) < slack[1, 2]
-        for i, j in np.argwhere(pairs):
-            rows = vectors[[first, seconds[i], thirds[j]]]
-            if round(abs(np.linalg.det(rows))) == n_sites:
-                distortion = _distortion(rows, gram, lattice)
-                if distortion < MAX_DISTORTION:
-                    found.append((_as_matrix(rows), distortion))
+        i, j = np.nonzero(pairs)
+        rows = vectors[np.stack([np.full(len(i), first), seconds[i], thirds[j]], axis=1)]
+        rows = rows[np.rint(np.abs(np.linalg.det(rows))) == n_sites]
+        distortions = _distortions(rows, gram, lattice)
+        found += [
+            (_as_matrix(rows[k]), float(distortions[k]))
+            for k in np.flatnonzero(distortions < MAX_DISTORTION)
+        ]
     return sorted(found, key=lambda item: (round(item[1], 9), item[0]))[:_N_TRIED]
 
 
-def _distortion(rows: NDArray[np.int64], gram: NDArray[np.float64], lattice: str) -> float:
-    """Largest principal logarithmic strain that takes a supercell to a cell of this metric."""
+def _distortions(
+    rows: NDArray[np.int64], gram: NDArray[np.float64], lattice: str
+) -> NDArray[np.float64]:
+    """Largest principal logarithmic strains that take supercells to a cell of this metric."""
     ideal = rows @ PRIMITIVE[lattice]
-    stretches = np.linalg.eigvals(np.linalg.solve(ideal @ ideal.T, gram)).real
-    return float(np.abs(np.log(np.maximum(stretches, 1e-12))).max() / 2)
+    stretches = np.linalg.eigvals(np.linalg.solve(ideal @ np.swapaxes(ideal, -1, -2), gram)).real
+    strains: NDArray[np.float64] = np.abs(np.log(np.maximum(stretches, 1e-12))).max(axis=-1) / 2
+    return strains
 
 
 @lru_cache(maxsize=64)
@@ -170,7 +186,8 @@ def _lattice_vectors(lattice: str, longest: float) -> NDArray[np.int64]:
     grid = np.arange(-n, n + 1)
     vectors = np.stack(np.meshgrid(grid, grid, grid, indexing="ij"), axis=-1).reshape(-1, 3)
     norms = np.linalg.norm(vectors @ PRIMITIVE[lattice], axis=1)
-    return vectors[(norms > 0) & (norms <= longest)]
+    chosen: NDArray[np.int64] = vectors[(norms > 0) & (norms <= longest)]
+    return chosen
 
 
 def _one_of_each_kind(
@@ -203,7 +220,7 @@ def _match(
         mean = displacements.mean(axis=0)
         along = along - np.linalg.solve(vectors.T, mean)
         displacements = displacements - mean
-    edge = (_SITES_PER_CUBE[lattice] * abs(np.linalg.det(vectors))) ** (1 / 3)
+    edge = _edge(vectors, 1, lattice)
     limit = _MAX_DISPLACEMENT * _NEAREST_NEIGHBOUR[lattice] * edge
     if np.linalg.norm(displacements, axis=1).max() > limit:
         return None
@@ -232,9 +249,7 @@ def hermite(rows: tuple[tuple[int, int, int], ...]) -> IntMatrix:
         basis.append(pivot)
     for upper, lower in ((0, 1), (0, 2), (1, 2)):
         factor = basis[upper][lower] // basis[lower][lower]
-        basis[upper] = [
-            x - factor * y for x, y in zip(basis[upper], basis[lower], strict=True)
-        ]
+        basis[upper] = [x - factor * y for x, y in zip(basis[upper], basis[lower], strict=True)]
     return _as_matrix(np.array(basis))
 
 
@@ -258,7 +273,7 @@ def _clear(rows: list[list[int]], column: int) -> tuple[list[int], list[list[int
 
 
 def site_indices(sites: NDArray[np.int64], basis: IntMatrix) -> NDArray[np.int64]:
-    """Number of each site among those that are not images of each other, from 0.
+    """Give sites their numbers among those that are not images of each other, from 0.
 
     Parameters
     ----------

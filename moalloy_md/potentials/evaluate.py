@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from moalloy_md.config import Device
+from moalloy_md.config import Device, Engine
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset, write_dataset
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import RunDirectoryError
-from moalloy_md.potentials.loading import load_model, resolve_device
 from moalloy_md.potentials.metrics import ErrorMetrics, Interval, error_metrics
 from moalloy_md.potentials.parity_plot import ParityData, plot_parity
-from moalloy_md.potentials.predict import Predictions, check_elements, predict
+from moalloy_md.potentials.predict import Predictions
+from moalloy_md.potentials.predictors import open_predictor
 from moalloy_md.rundir import RunDirectory, now, open_run, read_json, sha256, write_json
 
 METRICS, PREDICTIONS, PICTURE = "metrics.json", "predictions.extxyz", "parity.png"
@@ -42,6 +42,7 @@ def evaluate(
     model: Path,
     data: Path,
     out: Path,
+    engine: Engine = "mace",
     device: Device = "auto",
     batch_size: int = 8,
     head: str | None = None,
@@ -52,16 +53,19 @@ def evaluate(
     Parameters
     ----------
     model
-        A ``.model`` file; loading it runs code in it.
+        A ``.model`` file; loading it runs code in it. For the native engine a bundle or its
+        ``model.safetensors``, in which nothing can run.
     data
         Extended XYZ with ``REF_energy`` (eV) and ``REF_forces`` (eV/Å).
     out
         Run directory: ``metrics.json``, ``predictions.extxyz`` (``pred_energy``, eV, and
         ``pred_forces``, eV/Å, beside everything that `data` holds) and ``parity.png``.
+    engine
+        Who computes: mace-torch or the native engine.
     device
         Where to compute.
     batch_size
-        Cells evaluated together.
+        Cells evaluated together; the native engine takes one at a time.
     head
         Head of the model; needed where it has several.
     watch
@@ -77,25 +81,17 @@ def evaluate(
         If `out` holds something else, or the evaluation of another model or dataset.
     """
     frames = read_dataset(data)
-    network = load_model(model, device=device)
+    predictor = open_predictor(
+        model, engine=engine, device=device, batch_size=batch_size, head=head
+    )
     cells = [frame.atoms for frame in frames]
-    check_elements(network, cells, source=str(data))
-    config = {
-        "model_sha256": sha256(model), "data_sha256": dataset_hash(frames),
-        "device": resolve_device(device), "batch_size": batch_size, "head": head,
-    }  # fmt: skip
+    predictor.check(cells, source=str(data))
+    config = {**predictor.identity, "data_sha256": dataset_hash(frames)}
     run = open_run(out, kind="evaluate", config=config, packages=_PACKAGES)
     if (finished := run.result("evaluate")) is not None:
         return _read(run, finished["metrics_sha256"])
     run.update_manifest(paths={"model": str(model), "data": str(data)})
-    predictions = predict(
-        network.requires_grad_(False),
-        cells,
-        batch_size=batch_size,
-        head=head,
-        source=str(data),
-        watch=watch,
-    )
+    predictions = predictor.predict(cells, source=str(data), watch=watch)
     evaluation = _compare(frames, predictions, run.path)
     _write(run, frames, predictions, evaluation)
     return evaluation

@@ -63,12 +63,17 @@ class NativeCalculator(Calculator):
         threads: int | None = None,
     ) -> None:
         super().__init__()
-        self._file = _model_file(Path(model))
+        self.file = _model_file(Path(model))
+        """The ``model.safetensors`` that was read."""
         self._threads = threads or len(os.sched_getaffinity(0))
         self._precision = precision
-        summary = read_summary(self._file)
+        summary = read_summary(self.file)
         self.elements = [symbol(z) for z in summary["atomic_numbers"]]
         """Chemical symbols that the model knows."""
+        self.energies_0_ev = dict(zip(self.elements, summary["energies_0"], strict=True))
+        """Reference energy of each element, eV."""
+        self.head = str(summary["head"])
+        """Head of the model that the file holds."""
         self.precision: DType = precision or summary["precision"]
         """Of the arithmetic."""
         self._pairs = NeighbourPairs(summary["r_max"])
@@ -112,13 +117,13 @@ class NativeCalculator(Calculator):
         unknown = sorted(set(atoms.symbols) - set(self.elements))
         if unknown:
             raise ModelError(
-                f"{self._file}: expected atoms of the model's elements "
+                f"{self.file}: expected atoms of the model's elements "
                 f"{', '.join(self.elements)}, found {', '.join(unknown)}"
             )
         species = np.union1d(self._species, atoms.numbers)
         if self._engine is None or len(species) > len(self._species):
             self._engine = _engine.Engine(
-                str(self._file), [int(z) for z in species], self._precision or ""
+                str(self.file), [int(z) for z in species], self._precision or ""
             )
             self._species = species
         return self._engine

@@ -65,7 +65,7 @@ def predict(
         If a cell holds an element that the model lacks, the head is unknown, or the model gives
         a number that is not finite.
     """
-    check_elements(model, cells, source=source)
+    check_elements(known_symbols(model), cells, source=source)
     heads = model_heads(model)
     chosen = _head(heads, head)
     network: Any = model
@@ -96,7 +96,12 @@ def predict(
     return Predictions(np.concatenate(energies), tuple(forces), np.concatenate(e0s))
 
 
-def check_elements(model: torch.nn.Module, cells: Sequence[Atoms], *, source: str) -> None:
+def known_symbols(model: torch.nn.Module) -> list[str]:
+    """Symbols of the elements that a model knows, in the order of its table."""
+    return [symbol(number) for number in model_elements(model)]
+
+
+def check_elements(known: Sequence[str], cells: Sequence[Atoms], *, source: str) -> None:
     """Refuse cells with elements that the model lacks.
 
     Raises
@@ -104,13 +109,12 @@ def check_elements(model: torch.nn.Module, cells: Sequence[Atoms], *, source: st
     ModelError
         Naming file, frame and element, and what the model knows.
     """
-    known = {symbol(number) for number in model_elements(model)}
     for index, atoms in enumerate(cells):
-        unknown = sorted(set(atoms.symbols) - known)
+        unknown = sorted(set(atoms.symbols) - set(known))
         if unknown:
             raise ModelError(
                 f"{source}: frame {index} (the first is 0): expected elements that the model knows "
-                f"({', '.join(symbol(number) for number in model_elements(model))}), found "
+                f"({', '.join(known)}), found "
                 f"{', '.join(unknown)}. Train on cells with it, or leave the frame out"
             )
 

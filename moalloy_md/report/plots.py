@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 #: Pixels per inch of all plots.
 DPI = 144
-_LINE = "#1f5f8b"
-_ACCENT = "#c0562f"
-_QUIET = "#9aa5b1"
+LINE = "#1f5f8b"
+ACCENT = "#c0562f"
+QUIET = "#9aa5b1"
 
 
 def history_plot(
@@ -44,26 +44,27 @@ def history_plot(
         A PNG.
     """
     time = np.asarray(time_ps, dtype=np.float64)
-    figure, (upper, lower) = _figure(rows=2, height=4.6)
-    upper.plot(time, np.asarray(temperature_k), color=_LINE, linewidth=0.9)
-    upper.axhline(target_k, color=_ACCENT, linewidth=1.0, linestyle="--")
+    figure, (upper, lower) = new_figure(rows=2, height=4.6)
+    upper.plot(time, np.asarray(temperature_k), color=LINE, linewidth=0.9)
+    upper.axhline(target_k, color=ACCENT, linewidth=1.0, linestyle="--")
     upper.set_ylabel("temperature (K)")
-    lower.plot(time, np.asarray(lattice_parameter), color=_LINE, linewidth=0.9)
+    lower.plot(time, np.asarray(lattice_parameter), color=LINE, linewidth=0.9)
     lower.axhspan(
-        estimate.value - estimate.error, estimate.value + estimate.error, color=_ACCENT, alpha=0.3
+        estimate.value - estimate.error, estimate.value + estimate.error, color=ACCENT, alpha=0.3
     )
-    lower.axhline(estimate.value, color=_ACCENT, linewidth=1.0)
+    lower.axhline(estimate.value, color=ACCENT, linewidth=1.0)
     lower.set_ylabel("lattice parameter (Å)")
     lower.set_xlabel("time (ps)")
     lower.ticklabel_format(axis="y", useOffset=False)
     for axes in (upper, lower):
         axes.set_xlim(time[0], time[-1])
         if estimate.n_discarded:
-            axes.axvspan(time[0], time[estimate.n_discarded], color=_QUIET, alpha=0.25, linewidth=0)
-    return _png(figure)
+            axes.axvspan(time[0], time[estimate.n_discarded], color=QUIET, alpha=0.25, linewidth=0)
+    return png(figure)
 
 
-def _figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure", list["Axes"]]:
+def new_figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure", list["Axes"]]:
+    """Make a figure in the reports' look: `rows` plots with one x axis, sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -78,7 +79,8 @@ def _figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure", 
     return figure, axes
 
 
-def _png(figure: "Figure") -> bytes:
+def png(figure: "Figure") -> bytes:
+    """Return the figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

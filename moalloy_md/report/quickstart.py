@@ -1,15 +1,12 @@
 """The report that ``moalloy quickstart`` leaves: one HTML file that needs nothing else."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moalloy_md.errors import DataError
-from moalloy_md.report import plots
-from moalloy_md.report.numbers import significant, with_error
-from moalloy_md.rundir import replacing
+from moalloy_md.report.page import Picture, write_page
 
 #: Keys of the summary that DESIGN.md promises and the report cannot do without.
 REQUIRED = (
@@ -26,34 +23,7 @@ REQUIRED = (
     "wall_s",
 )
 
-_CSS_PIXELS_PER_PIXEL = 96 / plots.DPI
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture in a report.
-
-    Attributes
-    ----------
-    png
-        The file's bytes.
-    caption
-        What is to be seen, in a sentence; also the text for those who cannot see it.
-    """
-
-    png: bytes
-    caption: str
-
-    @property
-    def uri(self) -> str:
-        """The picture as text that an HTML file can hold."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
-
-    @property
-    def width(self) -> int:
-        """Width on the page, in CSS pixels, at which its letters are as large as the text."""
-        return round(int.from_bytes(self.png[16:20], "big") * _CSS_PIXELS_PER_PIXEL)
 
 
 @dataclass(frozen=True)
@@ -110,23 +80,19 @@ def write_quickstart_report(
             raise DataError(
                 f"expected a PNG for the picture {picture.caption!r}, found another file"
             )
-    page = (
-        _environment()
-        .get_template("quickstart.html.j2")
-        .render(
-            data=summary["data"],
-            test=summary["test"],
-            md=summary["md"],
-            wall_s=summary["wall_s"],
-            pictures=pictures,
-            caveats=caveats,
-            parity=parity,
-            versions=versions or {},
-            next_commands=next_commands,
-        )
+    write_page(
+        out,
+        "quickstart.html.j2",
+        data=summary["data"],
+        test=summary["test"],
+        md=summary["md"],
+        wall_s=summary["wall_s"],
+        pictures=pictures,
+        caveats=caveats,
+        parity=parity,
+        versions=versions or {},
+        next_commands=next_commands,
     )
-    with replacing(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def _require(summary: Mapping[str, Any], key: str) -> None:
@@ -135,19 +101,3 @@ def _require(summary: Mapping[str, Any], key: str) -> None:
         if not isinstance(found, Mapping) or part not in found:
             raise DataError(f"quickstart summary: expected the key {key!r}, found none at {part!r}")
         found = found[part]
-
-
-def _environment() -> Any:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["sig"] = significant
-    environment.filters["pm"] = with_error
-    return environment

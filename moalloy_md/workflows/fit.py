@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from moalloy_md.config import Device, TrainConfig, load_config
+from moalloy_md.config import Device, Engine, TrainConfig, load_config
 from moalloy_md.errors import ConfigError
 from moalloy_md.potentials.evaluate import Evaluation, evaluate
 from moalloy_md.potentials.metrics import ErrorMetrics
@@ -59,8 +59,8 @@ def train_shown(config_path: Path, out: Path | None, *, as_json: bool) -> TrainR
 
 
 def evaluate_shown(
-    *, model: Path, data: Path, out: Path, device: Device, batch_size: int, head: str | None,
-    as_json: bool,
+    *, model: Path, data: Path, out: Path, engine: Engine, device: Device, batch_size: int,
+    head: str | None, as_json: bool,
 ) -> Evaluation:  # fmt: skip
     """Evaluate, show how far it is, and print the table or the JSON of ``metrics.json``.
 
@@ -70,8 +70,8 @@ def evaluate_shown(
     with Progress(console=screen, transient=True) as bar:
         task = bar.add_task("evaluating", total=None)
         evaluation = evaluate(
-            model=model, data=data, out=out, device=device, batch_size=batch_size, head=head,
-            watch=lambda done: bar.update(task, completed=done, description=f"{done} cells"),
+            model=model, data=data, out=out, engine=engine, device=device, batch_size=batch_size,
+            head=head, watch=lambda done: bar.update(task, completed=done, description=f"{done} cells"),
         )  # fmt: skip
     if as_json:
         by_dopant = {name: m.as_dict() for name, m in evaluation.by_dopant.items()}

@@ -90,7 +90,10 @@ def quickstart(
         summary = {
             "data": split,
             "test": test,
-            "parity": bundle.manifest["parity"],
+            "parity": {
+                **bundle.manifest["parity"],
+                "native": bundle.manifest["native"]["parity"],
+            },
             "md": md,
             "wall_s": _wall_s(run),
         }
@@ -164,7 +167,7 @@ def _export(model: Path, out: Path, console: Console) -> Bundle:
     from moalloy_md.workflows.export import export
 
     with console.status("export") as status:
-        export(model, out=out / "bundle", say=status.update)
+        export(model, out=out / "bundle", native="required", say=status.update)
     return open_bundle(out / "bundle")
 
 
@@ -174,7 +177,8 @@ def _report(summary: dict[str, Any], series: dict[str, Any], run: RunDirectory) 
 
     parity = summary["parity"]
     checks = [
-        ParityCheck(name, parity[key.format("")], parity[key.format("_limit")])
+        ParityCheck(f"{style}: {name}", found[key.format("")], found[key.format("_limit")])
+        for style, found in (("mace", parity), ("mace/native", parity["native"]))
         for name, key in (
             ("energy, eV/atom", "energy{}_ev_per_atom"),
             ("force, eV/Å", "force{}_ev_per_angstrom"),

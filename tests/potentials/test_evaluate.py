@@ -15,6 +15,7 @@ from moalloy_md.errors import DataError, ModelError, RunDirectoryError
 from moalloy_md.potentials.evaluate import evaluate
 from moalloy_md.potentials.loading import load_model
 from moalloy_md.potentials.metrics import error_metrics
+from moalloy_md.potentials.native_model import write_native
 from moalloy_md.potentials.predict import predict
 from moalloy_md.potentials.quiet import known_warnings_ignored
 
@@ -241,3 +242,60 @@ def test_unlabelled_data_is_refused_before_anything_is_written(model_file, tmp_p
 def test_loaded_model_predicts_as_the_one_that_was_saved(model, model_file):
     found = predict(load_model(model_file), cells())
     np.testing.assert_array_equal(found.energies_ev, predict(model, cells()).energies_ev)
+
+
+@pytest.fixture
+def native_file(model, tmp_path):
+    file = tmp_path / "model.safetensors"
+    energies = model.atomic_energies_fn.atomic_energies[0].numpy()
+    write_native(model, file, head=0, dtype="float64", reference_energies=energies)
+    return file
+
+
+def test_the_native_engine_finds_the_same_errors(model_file, native_file, data_file, tmp_path):
+    watched = []
+    one = evaluate(model=model_file, data=data_file, out=tmp_path / "mace")
+    two = evaluate(
+        model=native_file, data=data_file, out=tmp_path / "native", engine="native",
+        watch=watched.append,
+    )  # fmt: skip
+    assert watched == [1, 2, 3, 4, 5]
+    for name, value in one.metrics.as_dict().items():
+        if isinstance(value, float):
+            # meV: engine and mace-torch differ by 1e-6 eV/Å at most
+            assert getattr(two.metrics, name) == pytest.approx(value, abs=1e-3)
+    pictures = [read(tmp_path / who / "predictions.extxyz", ":") for who in ("mace", "native")]
+    for a, b in zip(*pictures, strict=True):
+        assert b.info["pred_energy"] == pytest.approx(a.info["pred_energy"], abs=1e-6)
+        np.testing.assert_allclose(b.arrays["pred_forces"], a.arrays["pred_forces"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda"}, "engine native: expected device cpu or auto, found cuda"),
+        ({"head": "pbe"}, "expected head pbe, found Default.*--head"),
+    ],
+)
+def test_what_the_native_engine_does_not_have(native_file, data_file, tmp_path, options, message):
+    with pytest.raises(ModelError, match=message):
+        evaluate(
+            model=native_file, data=data_file, out=tmp_path / "out", engine="native", **options
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_native_engine_refuses_unknown_elements_and_other_files(
+    native_file, model_file, data_file, tmp_path
+):
+    with pytest.raises(ModelError, match="expected a model.safetensors"):
+        evaluate(model=model_file, data=data_file, out=tmp_path / "out", engine="native")
+    images = read(data_file, ":")
+    images[1].symbols[1] = "Cu"
+    write(tmp_path / "copper.extxyz", images)
+    with pytest.raises(ModelError, match="frame 1 .*found Cu"):
+        evaluate(
+            model=native_file, data=tmp_path / "copper.extxyz", out=tmp_path / "out",
+            engine="native",
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()

@@ -103,6 +103,7 @@ def test_summary_has_the_promised_keys(finished):
     zero = summary["test"]["mean_abs_force_mev_per_angstrom"]
     assert summary["test"]["force_mae_mev_per_angstrom"] < 0.8 * zero
     assert summary["parity"]["passed"]
+    assert summary["parity"]["native"]["passed"]
     assert summary["md"]["steps"] >= 2000
     assert 0 <= summary["md"]["bcc_fraction"] <= 1
     assert summary["wall_s"] > 1

@@ -1,0 +1,1 @@
+"""Read DFT output into datasets: one file a format, and what they share."""

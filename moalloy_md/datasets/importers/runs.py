@@ -1,0 +1,78 @@
+"""What every importer gives: runs, each of one or more labelled steps."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from moalloy_md.datasets.extxyz import Place
+
+#: 1 kbar in eV/Å³ (CODATA 2018: 1 eV = 1.602176634e-19 J, so 1 eV/Å³ = 1602.176634 kbar).
+EV_A3_PER_KBAR = 1 / 1602.176634
+
+#: Takes a sentence that the user should read: what was left out, and why.
+Remark = Callable[[str], None]
+
+RunKind = Literal["cells", "relaxation", "md"]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One labelled cell of a run.
+
+    Attributes
+    ----------
+    atoms
+        With ``REF_energy``, ``REF_forces``, perhaps ``REF_stress``, and in ``info`` what is known
+        of the DFT settings. ``host``, ``group``, ``state`` and ``name`` where the source has them.
+    place
+        What to call the step in errors.
+    index
+        Number of the step in its run, from 0; steps that were left out are counted.
+    free
+        Components of the forces that the run let move, ``(n_atoms, 3)``; None: all.
+    """
+
+    atoms: Atoms
+    place: Place
+    index: int
+    free: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A relaxation, a trajectory in the order of time, or a collection of separate cells.
+
+    Attributes
+    ----------
+    name
+        Names group and frames; unique among the files that are imported together.
+    kind
+        ``relaxation`` (one step: a single point), ``md`` or ``cells``.
+    steps
+        Read as they are asked for.
+    """
+
+    name: str
+    kind: RunKind
+    steps: Iterator[Step]
+
+
+def voigt_from_vasp(kbar: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Stress in ASE's convention from the one that VASP prints.
+
+    Parameters
+    ----------
+    kbar
+        ``(6,)`` in the order xx yy zz xy yz zx, kbar, compression positive (the ``in kB`` line).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(6,)`` Voigt xx yy zz yz xz xy, eV/Å³, tension positive.
+    """
+    stress: NDArray[np.float64] = -kbar[[0, 1, 2, 4, 5, 3]] * EV_A3_PER_KBAR
+    return stress
