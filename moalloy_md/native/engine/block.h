@@ -4,7 +4,7 @@
 
 #include "aligned.h"
 #include "kernels.h"
-#include "neighbours.h"
+#include "neighbourhood.h"
 #include "parameters.h"
 #include "zbl.h"
 
@@ -12,25 +12,6 @@
 
 namespace moalloy
 {
-
-// The edges of one centre, ordered by the type of the neighbour.
-template <class Real> struct Neighbourhood {
-  int count = 0, stride = 0;
-  std::vector<int> node;
-  std::vector<int> range;       // (types + 1): where the neighbours of each type begin
-  std::vector<double> x, y, z;  // from the neighbour to the centre, Angstrom
-  std::vector<double> r;
-  std::vector<int> knot;
-  Array<Real> slab;
-  Real *u, *inverse_r, *at, *weight, *weight_slope, *harmonics;  // in the slab
-  Real *yhat, *rhat, *gradient;
-
-  Edges<Real> edges(int first, int end) const
-  {
-    return {end - first,          stride,           knot.data() + first, weight + first,
-            weight_slope + first, harmonics + first};
-  }
-};
 
 /* Computes layers for up to `kCentres` centres. Rows of a centre: (component, channel), channels
    padded. Calls come in the order: load, message (first or later), product, readout; and back:
@@ -67,7 +48,6 @@ template <class Real> class Block
   void add_shortcut(int layer, const Real *shortcut);
 
  private:
-  void fill(Neighbourhood<Real> &n, const System &system, int centre);
   void weigh(int layer);
   void normalise(int layer);
   void normalise_back(int layer);

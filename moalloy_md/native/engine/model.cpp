@@ -82,8 +82,8 @@ void read_paths(JsonFields &fields, const Model &model, Layer &layer)
   for (size_t p = 0; p < rows.size(); ++p) {
     const auto l = json_integers(rows[p], indexed(place, p), 0, max_degree);
     if (l.size() != 3) throw_expected(indexed(place, p) + " as [l1, l2, l3]", describe(rows[p]));
-    const std::string found = "[" + std::to_string(l[0]) + ", " + std::to_string(l[1]) + ", " +
-                              std::to_string(l[2]) + "]";
+    const std::string found = std::string("[") + std::to_string(l[0]) + ", " +
+                              std::to_string(l[1]) + ", " + std::to_string(l[2]) + "]";
     if (l[0] > layer.l_in || l[1] > model.l_max || l[2] > model.l_max)
       throw_expected(indexed(place, p) + " with l1 <= l_in and l2, l3 <= l_max", found);
     if (l[2] < std::abs(l[0] - l[1]) || l[2] > l[0] + l[1] || (l[0] + l[1] + l[2]) % 2 != 0)

@@ -1,0 +1,288 @@
+// How an atom collects from its neighbours, and gives back to them.
+#include "block.h"
+
+#include <algorithm>
+
+namespace moalloy
+{
+namespace
+{
+
+// Value of a quintic Hermite spline of one function, and its slope.
+double density_at(const std::vector<double> &rows, double spacing, int knot, double t,
+                  double &slope)
+{
+  const double *f = &rows[static_cast<std::size_t>(3) * knot];
+  const double s = 1 - t, tt = t * t, ss = s * s, ts = t * s;
+  slope = (30 * ts * ts * (f[3] - f[0]) + ss * (1 + t * (2 - 15 * t)) * f[1] +
+           0.5 * ts * s * (2 - 5 * t) * f[2] + tt * (1 + s * (2 - 15 * s)) * f[4] -
+           0.5 * ts * t * (2 - 5 * s) * f[5]) /
+          spacing;
+  return ss * s * (1 + 3 * t + 6 * tt) * f[0] + t * ss * s * (1 + 3 * t) * f[1] +
+         0.5 * tt * ss * s * f[2] + tt * t * (1 + 3 * s + 6 * ss) * f[3] -
+         s * tt * t * (1 + 3 * s) * f[4] + 0.5 * ss * tt * t * f[5];
+}
+
+}  // namespace
+
+template <class Real> void Block<Real>::weigh(int layer)
+{
+  const LayerParameters<Real> &parameters = p_.layers[layer];
+  for (int c = 0; c < count_; ++c) {
+    Neighbourhood<Real> &n = around_[c];
+    for (int j = 0; j < p_.types; ++j) {
+      const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
+      const double inverse = 1 / table.spacing;
+      for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
+        const double x = n.r[e] * inverse;
+        n.knot[e] = std::min(static_cast<int>(x), table.intervals - 1);
+        n.at[e] = static_cast<Real>(x - n.knot[e]);
+      }
+    }
+    // every table of a layer may have its own spacing; each range gets its own slope
+    if (parameters.tables.size() == 1) {
+      kernels_.weights(n.count, n.stride, n.at, static_cast<Real>(1 / parameters.tables[0].spacing),
+                       n.weight, n.weight_slope);
+      continue;
+    }
+    kernels_.weights(n.count, n.stride, n.at, Real(1), n.weight, n.weight_slope);
+    for (int j = 0; j < p_.types; ++j) {
+      const Real inverse = static_cast<Real>(1 / parameters.table(type_[c], j, p_.types).spacing);
+      for (int q = 0; q < 6; ++q)
+        for (int e = n.range[j]; e < n.range[j + 1]; ++e)
+          n.weight_slope[q * n.stride + e] *= inverse;
+    }
+  }
+}
+
+// ---- first layer ----
+
+template <class Real> void Block<Real>::first_message()
+{
+  const LayerParameters<Real> &layer = p_.layers[0];
+  weigh(0);
+  zero(a_);
+  for (int c = 0; c < count_; ++c) {
+    const Neighbourhood<Real> &n = around_[c];
+    scratch_.resize(
+        std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * n.stride));
+    for (int j = 0; j < p_.types; ++j) {
+      if (n.range[j] == n.range[j + 1]) continue;
+      zero(sums_);
+      kernels_.project(n.edges(n.range[j], n.range[j + 1]),
+                       layer.table(type_[c], j, p_.types).rows.data(), layer.n_basis, p_.components,
+                       sums_.data(), scratch_.data());
+      for (int l = 0; l <= p_.l_max; ++l) {
+        for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
+          from_.push_back(&sums_[static_cast<std::size_t>(k) * layer.n_basis]);
+          to_.push_back(a(c) + k * p_.width);
+        }
+        multiply(layer.project[(type_[c] * p_.types + j) * (p_.l_max + 1) + l], true);
+      }
+    }
+  }
+  normalise(0);
+}
+
+template <class Real> void Block<Real>::first_message_back(double *energies)
+{
+  const LayerParameters<Real> &layer = p_.layers[0];
+  normalise_back(0);
+  for (int c = 0; c < count_; ++c) {
+    Neighbourhood<Real> &n = around_[c];
+    for (int j = 0; j < p_.types; ++j) {
+      const int first = n.range[j], end = n.range[j + 1];
+      if (first == end) continue;
+      for (int l = 0; l <= p_.l_max; ++l) {
+        for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
+          from_.push_back(a_hat(c) + k * p_.width);
+          to_.push_back(&sums_[static_cast<std::size_t>(k) * layer.n_basis]);
+        }
+        multiply(layer.project_back[(type_[c] * p_.types + j) * (p_.l_max + 1) + l], false);
+      }
+      kernels_.project_back(n.edges(first, end), layer.table(type_[c], j, p_.types).rows.data(),
+                            layer.n_basis, p_.components, sums_.data(), scratch_.data(),
+                            n.yhat + first, n.rhat + first);
+    }
+    if (zbl_.active())
+      for (int j = 0; j < p_.types; ++j)
+        for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
+          double slope = 0;
+          energies[c] += zbl_.energy(type_[c], j, n.r[e], slope);
+          n.rhat[e] += static_cast<Real>(slope);
+        }
+    kernels_.gradients(p_.l_max, n.count, n.stride, n.u, n.inverse_r, n.yhat, n.rhat, n.gradient);
+  }
+}
+
+// ---- later layers ----
+
+template <class Real> void Block<Real>::later_message(const Real *features)
+{
+  const LayerParameters<Real> &layer = p_.layers[1];
+  const std::size_t size = static_cast<std::size_t>((layer.l_in + 1) * (layer.l_in + 1)) * p_.width;
+  weigh(1);
+  zero(message_);
+  zero(a_);
+  for (int c = 0; c < count_; ++c) {
+    const Neighbourhood<Real> &n = around_[c];
+    coupled_.resize(std::max(coupled_.size(), static_cast<std::size_t>(layer.coupled) * n.stride));
+    sender_.resize(std::max(sender_.size(), static_cast<std::size_t>(n.stride)));
+    for (std::size_t q = 0; q < layer.paths.size(); ++q) {
+      const PathParameters<Real> &path = layer.paths[q];
+      Real *coupled = &coupled_[static_cast<std::size_t>(path.first_coupled) * n.stride];
+      kernels_.couple(path.coupling.data(), static_cast<int>(path.coupling.size()), n.count,
+                      n.stride, n.harmonics, coupled);
+      for (int e = 0; e < n.count; ++e)
+        sender_[e] = features + n.node[e] * size + path.l1 * path.l1 * p_.width;
+      const int ranges = layer.tables.size() == 1 ? 1 : p_.types;
+      for (int j = 0; j < ranges; ++j) {
+        const int first = ranges == 1 ? 0 : n.range[j],
+                  end = ranges == 1 ? n.count : n.range[j + 1];
+        const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
+        const std::size_t group = static_cast<std::size_t>(3) * (table.intervals + 1) * p_.width;
+        kernels_.path_forward[path.l1][path.l3](
+            n.edges(first, end), table.rows.data() + q * group, p_.width, sender_.data() + first,
+            coupled + first, message(path.first_row) + c * p_.width, kCentres * p_.width);
+      }
+    }
+  }
+  for (const PathParameters<Real> &path : layer.paths) {
+    for (int m = 0; m < 2 * path.l3 + 1; ++m)
+      for (int c = 0; c < count_; ++c) {
+        from_.push_back(message(path.first_row + m) + c * p_.width);
+        to_.push_back(a(c) + (path.l3 * path.l3 + m) * p_.width);
+      }
+    multiply(path.linear, true);
+  }
+  normalise(1);
+  if (!layer.residual) mix(1, false);
+}
+
+template <class Real>
+void Block<Real>::later_message_back(const Real *features, const std::vector<Real *> &adjoint_rows)
+{
+  const LayerParameters<Real> &layer = p_.layers[1];
+  const std::size_t size = static_cast<std::size_t>((layer.l_in + 1) * (layer.l_in + 1)) * p_.width;
+  normalise_back(1);
+  if (!layer.residual) mix(1, true);
+  for (const PathParameters<Real> &path : layer.paths) {
+    for (int m = 0; m < 2 * path.l3 + 1; ++m)
+      for (int c = 0; c < count_; ++c) {
+        from_.push_back(a_hat(c) + (path.l3 * path.l3 + m) * p_.width);
+        to_.push_back(message(path.first_row + m) + c * p_.width);
+      }
+    multiply(path.linear_back, false);
+  }
+  int edge = 0;  // of the whole block
+  for (int c = 0; c < count_; edge += around_[c].count, ++c) {
+    Neighbourhood<Real> &n = around_[c];
+    std::fill_n(n.yhat, static_cast<std::size_t>(p_.components) * n.stride, Real(0));
+    sender_hat_.resize(std::max(sender_hat_.size(), static_cast<std::size_t>(n.stride)));
+    coupled_hat_.resize(coupled_.size());
+    for (std::size_t q = 0; q < layer.paths.size(); ++q) {
+      const PathParameters<Real> &path = layer.paths[q];
+      const int terms = static_cast<int>(path.coupling.size());
+      kernels_.couple(path.coupling.data(), terms, n.count, n.stride, n.harmonics, coupled_.data());
+      const int offset = path.l1 * path.l1 * p_.width;
+      for (int e = 0; e < n.count; ++e) {
+        sender_[e] = features + n.node[e] * size + offset;
+        sender_hat_[e] = adjoint_rows[edge + e] + offset;
+      }
+      const int ranges = layer.tables.size() == 1 ? 1 : p_.types;
+      for (int j = 0; j < ranges; ++j) {
+        const int first = ranges == 1 ? 0 : n.range[j],
+                  end = ranges == 1 ? n.count : n.range[j + 1];
+        const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
+        const std::size_t group = static_cast<std::size_t>(3) * (table.intervals + 1) * p_.width;
+        kernels_.path_backward[path.l1][path.l3](
+            n.edges(first, end), table.rows.data() + q * group, p_.width, sender_.data() + first,
+            sender_hat_.data() + first, coupled_.data() + first,
+            message(path.first_row) + c * p_.width, kCentres * p_.width,
+            coupled_hat_.data() + first, n.rhat + first);
+      }
+      for (int k = 0; k < (2 * path.l1 + 1) * (2 * path.l3 + 1); ++k)
+        std::fill(&coupled_hat_[static_cast<std::size_t>(k) * n.stride] + n.count,
+                  &coupled_hat_[static_cast<std::size_t>(k + 1) * n.stride], Real(0));
+      kernels_.couple_back(path.coupling.data(), terms, n.count, n.stride, coupled_hat_.data(),
+                           n.yhat);
+    }
+    kernels_.gradients(p_.l_max, n.count, n.stride, n.u, n.inverse_r, n.yhat, n.rhat, n.gradient);
+  }
+}
+
+// ---- normalisation and mixing of the message ----
+
+template <class Real> void Block<Real>::normalise(int layer)
+{
+  const LayerParameters<Real> &parameters = p_.layers[layer];
+  if (!parameters.density) return;
+  for (int c = 0; c < count_; ++c) {
+    const Neighbourhood<Real> &n = around_[c];
+    norm_[c] = 1;
+    for (int j = 0; j < p_.types; ++j) {
+      const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
+      for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
+        double slope;
+        norm_[c] += density_at(table.density, table.spacing, n.knot[e],
+                               n.r[e] / table.spacing - n.knot[e], slope);
+      }
+    }
+    const Real factor = static_cast<Real>(1 / norm_[c]);
+    for (int k = 0; k < p_.components * p_.width; ++k) a(c)[k] *= factor;
+  }
+}
+
+template <class Real> void Block<Real>::normalise_back(int layer)
+{
+  const LayerParameters<Real> &parameters = p_.layers[layer];
+  if (!parameters.density) return;
+  for (int c = 0; c < count_; ++c) {
+    double overlap = 0;
+    const Real factor = static_cast<Real>(1 / norm_[c]);
+    for (int k = 0; k < p_.components * p_.width; ++k) {
+      overlap += static_cast<double>(a(c)[k]) * a_hat(c)[k];
+      a_hat(c)[k] *= factor;
+    }
+    const double norm_hat = -overlap / norm_[c];
+    Neighbourhood<Real> &n = around_[c];
+    for (int j = 0; j < p_.types; ++j) {
+      const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
+      for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
+        double slope;
+        density_at(table.density, table.spacing, n.knot[e], n.r[e] / table.spacing - n.knot[e],
+                   slope);
+        n.rhat[e] += static_cast<Real>(norm_hat * slope);
+      }
+    }
+  }
+}
+
+// Blocks without a shortcut mix the message once more, by the element of the centre.
+template <class Real> void Block<Real>::mix(int layer, bool back)
+{
+  const LayerParameters<Real> &parameters = p_.layers[layer];
+  Array<Real> &rows = back ? a_hat_ : a_;
+  for (int c = 0; c < count_; ++c)
+    for (int l = 0; l <= p_.l_max; ++l) {
+      const std::size_t first = (static_cast<std::size_t>(c) * p_.components + l * l) * p_.width;
+      for (int m = 0; m < 2 * l + 1; ++m) {
+        from_.push_back(&rows[first + m * p_.width]);
+        to_.push_back(&mixed_[first + m * p_.width]);
+      }
+      const int index = type_[c] * (p_.l_max + 1) + l;
+      multiply(back ? parameters.skip_back[index] : parameters.skip[index], false);
+    }
+  rows.swap(mixed_);
+}
+
+template void Block<float>::first_message();
+template void Block<float>::first_message_back(double *);
+template void Block<float>::later_message(const float *);
+template void Block<float>::later_message_back(const float *, const std::vector<float *> &);
+template void Block<double>::first_message();
+template void Block<double>::first_message_back(double *);
+template void Block<double>::later_message(const double *);
+template void Block<double>::later_message_back(const double *, const std::vector<double *> &);
+
+}  // namespace moalloy

@@ -1,0 +1,190 @@
+// Geometry of edges, and splines at their lengths. Part of kernels_impl.h.
+#ifndef MOALLOY_KERNELS_EDGES_H
+#define MOALLOY_KERNELS_EDGES_H
+
+#include "kernels_vector.h"
+
+namespace moalloy
+{
+namespace MOALLOY_KERNELS
+{
+namespace
+{
+
+// Coefficients of the harmonics of degree 1, 2 and 3: component normalisation, sum_m Y^2 = 2 l + 1.
+constexpr double kSqrt3 = 1.7320508075688772, kSqrt5 = 2.2360679774997896;
+constexpr double kSqrt15 = 3.872983346207417, kSqrt7 = 2.6457513110645907;
+constexpr double kSqrt35by8 = 2.091650066335189, kSqrt105 = 10.246950765959598;
+constexpr double kSqrt21by8 = 1.6201851746019651;
+
+template <class Real> void harmonics(int l_max, int count, int stride, const Real *u, Real *out)
+{
+  for (int e = 0; e < count; e += kWidth<Real>) {
+    const Vec<Real> x = load(u + e), y = load(u + stride + e), z = load(u + 2 * stride + e);
+    Real *p = out + e;
+    auto put = [&](Vec<Real> v) {
+      store(p, v);
+      p += stride;
+    };
+    put(splat(Real(1)));
+    if (l_max < 1) continue;
+    const Real a = Real(kSqrt3);
+    put(a * x);
+    put(a * y);
+    put(a * z);
+    if (l_max < 2) continue;
+    const Vec<Real> xx = x * x, yy = y * y, zz = z * z;
+    const Real b = Real(kSqrt15), c = Real(kSqrt5);
+    put(b * x * z);
+    put(b * x * y);
+    put(c * (yy - Real(0.5) * (xx + zz)));
+    put(b * y * z);
+    put(Real(0.5) * b * (zz - xx));
+    if (l_max < 3) continue;
+    const Real d = Real(kSqrt35by8), f = Real(kSqrt105), g = Real(kSqrt21by8);
+    const Vec<Real> q = Real(4) * yy - xx - zz;
+    put(d * x * (Real(3) * zz - xx));
+    put(f * x * y * z);
+    put(g * x * q);
+    put(Real(0.5 * kSqrt7) * y * (Real(2) * yy - Real(3) * (xx + zz)));
+    put(g * z * q);
+    put(Real(0.5) * f * y * (zz - xx));
+    put(d * z * (zz - Real(3) * xx));
+  }
+}
+
+template <class Real>
+void gradients(int l_max, int count, int stride, const Real *u, const Real *inverse_r,
+               const Real *yhat, const Real *rhat, Real *gradient)
+{
+  for (int e = 0; e < count; e += kWidth<Real>) {
+    const Vec<Real> x = load(u + e), y = load(u + stride + e), z = load(u + 2 * stride + e);
+    Vec<Real> gx{}, gy{}, gz{};
+    auto hat = [&](int c) { return load(yhat + c * stride + e); };
+    if (l_max >= 1) {
+      const Real a = Real(kSqrt3);
+      gx += a * hat(1);
+      gy += a * hat(2);
+      gz += a * hat(3);
+    }
+    if (l_max >= 2) {
+      const Real b = Real(kSqrt15), c = Real(kSqrt5);
+      const Vec<Real> h4 = b * hat(4), h5 = b * hat(5), h6 = c * hat(6), h7 = b * hat(7),
+                      h8 = b * hat(8);
+      gx += h4 * z + h5 * y - h6 * x - h8 * x;
+      gy += h5 * x + Real(2) * h6 * y + h7 * z;
+      gz += h4 * x - h6 * z + h7 * y + h8 * z;
+    }
+    if (l_max >= 3) {
+      const Real d = Real(kSqrt35by8), f = Real(kSqrt105), g = Real(kSqrt21by8);
+      const Vec<Real> xx = x * x, yy = y * y, zz = z * z, q = Real(4) * yy - xx - zz;
+      const Vec<Real> h9 = d * hat(9), h10 = f * hat(10), h11 = g * hat(11),
+                      h12 = Real(0.5 * kSqrt7) * hat(12), h13 = g * hat(13),
+                      h14 = Real(0.5) * f * hat(14), h15 = d * hat(15);
+      gx += h9 * Real(3) * (zz - xx) + h10 * y * z + h11 * (q - Real(2) * xx) -
+            h12 * Real(6) * x * y - h13 * Real(2) * x * z - h14 * Real(2) * x * y -
+            h15 * Real(6) * x * z;
+      gy += h10 * x * z + h11 * Real(8) * x * y + h12 * (Real(6) * yy - Real(3) * (xx + zz)) +
+            h13 * Real(8) * y * z + h14 * (zz - xx);
+      gz += h9 * Real(6) * x * z + h10 * x * y - h11 * Real(2) * x * z - h12 * Real(6) * y * z +
+            h13 * (q - Real(2) * zz) + h14 * Real(2) * y * z + h15 * Real(3) * (zz - xx);
+    }
+    const Vec<Real> inverse = load(inverse_r + e);
+    const Vec<Real> along = load(rhat + e) - (x * gx + y * gy + z * gz) * inverse;
+    store(gradient + e, along * x + inverse * gx);
+    store(gradient + stride + e, along * y + inverse * gy);
+    store(gradient + 2 * stride + e, along * z + inverse * gz);
+  }
+}
+
+template <class Real>
+void weights(int count, int stride, const Real *at, Real inverse_spacing, Real *weight,
+             Real *weight_slope)
+{
+  for (int e = 0; e < count; e += kWidth<Real>) {
+    const Vec<Real> t = load(at + e), s = Real(1) - t, tt = t * t, ss = s * s;
+    // t^3 (10 - 15 t + 6 t^2) and its mirror image, and so on: small numbers stay exact
+    const Vec<Real> ts = t * s, slope = Real(30) * ts * ts;
+    auto put = [&](int row, Vec<Real> value, Vec<Real> derivative) {
+      store(weight + row * stride + e, value);
+      store(weight_slope + row * stride + e, inverse_spacing * derivative);
+    };
+    put(0, ss * s * (Real(1) + Real(3) * t + Real(6) * tt), -slope);
+    put(1, t * ss * s * (Real(1) + Real(3) * t), ss * (Real(1) + t * (Real(2) - Real(15) * t)));
+    put(2, Real(0.5) * tt * ss * s, Real(0.5) * ts * s * (Real(2) - Real(5) * t));
+    put(3, tt * t * (Real(1) + Real(3) * s + Real(6) * ss), slope);
+    put(4, -s * tt * t * (Real(1) + Real(3) * s), tt * (Real(1) + s * (Real(2) - Real(15) * s)));
+    put(5, Real(0.5) * ss * tt * t, -Real(0.5) * ts * t * (Real(2) - Real(5) * s));
+  }
+}
+
+template <class Real> struct Row {
+  const Real *data;
+  Real w[6];
+  int width;
+  Row(const Edges<Real> &edges, int e, const Real *rows, int width)
+      : data(rows + static_cast<long>(edges.knot[e]) * 3 * width), width(width)
+  {
+    MOALLOY_UNROLL
+    for (int q = 0; q < 6; ++q) w[q] = edges.weight[q * edges.stride + e];
+  }
+  Vec<Real> value(int k) const
+  {
+    Vec<Real> v = w[0] * load(data + k);
+    MOALLOY_UNROLL
+    for (int q = 1; q < 6; ++q) v += w[q] * load(data + q * width + k);
+    return v;
+  }
+};
+
+template <class Real> struct RowWithSlope : Row<Real> {
+  Real s[6];
+  RowWithSlope(const Edges<Real> &edges, int e, const Real *rows, int width)
+      : Row<Real>(edges, e, rows, width)
+  {
+    MOALLOY_UNROLL
+    for (int q = 0; q < 6; ++q) s[q] = edges.weight_slope[q * edges.stride + e];
+  }
+  void both(int k, Vec<Real> &value, Vec<Real> &slope) const
+  {
+    const Vec<Real> first = load(this->data + k);
+    value = this->w[0] * first;
+    slope = s[0] * first;
+    MOALLOY_UNROLL
+    for (int q = 1; q < 6; ++q) {
+      const Vec<Real> row = load(this->data + q * this->width + k);
+      value += this->w[q] * row;
+      slope += s[q] * row;
+    }
+  }
+};
+
+template <class Real>
+void couple(const Coupling<Real> *list, int n, int count, int stride, const Real *y, Real *coupled)
+{
+  for (int k = 0; k < n; ++k) {
+    const Real *in = y + list[k].harmonic * stride, value = list[k].value;
+    Real *out = coupled + list[k].out * stride;
+    const bool add = k > 0 && list[k - 1].out == list[k].out;
+    for (int e = 0; e < count; e += kWidth<Real>)
+      store(out + e, add ? load(out + e) + value * load(in + e) : value * load(in + e));
+  }
+}
+
+template <class Real>
+void couple_back(const Coupling<Real> *list, int n, int count, int stride, const Real *coupled_hat,
+                 Real *yhat)
+{
+  for (int k = 0; k < n; ++k) {
+    Real *out = yhat + list[k].harmonic * stride;
+    const Real *in = coupled_hat + list[k].out * stride, value = list[k].value;
+    for (int e = 0; e < count; e += kWidth<Real>)
+      store(out + e, load(out + e) + value * load(in + e));
+  }
+}
+
+}  // namespace
+}  // namespace MOALLOY_KERNELS
+}  // namespace moalloy
+
+#endif

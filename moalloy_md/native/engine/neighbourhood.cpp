@@ -1,0 +1,85 @@
+#include "neighbourhood.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace moalloy
+{
+namespace
+{
+
+constexpr int kSlabRows = 3 + 1 + 1 + 6 + 6 + 1 + 3;  // and twice the harmonics
+
+}  // namespace
+
+template <class Real>
+void Neighbourhood<Real>::fill(const System &system, int centre, const Parameters<Real> &p,
+                               const Kernels<Real> &kernels, NeighbourList &list)
+{
+  list.clear();
+  if (system.type[centre] >= 0) system.neighbours->gather(centre, p.r_max, list);
+  const double r_max_squared = p.r_max * p.r_max;
+  auto inside = [&](std::size_t k) {
+    const double x = list.x[k], y = list.y[k], z = list.z[k];
+    return x * x + y * y + z * z < r_max_squared;
+  };
+  // a counting sort by type
+  range.assign(p.types + 1, 0);
+  for (std::size_t k = 0; k < list.node.size(); ++k)
+    if (inside(k)) ++range[system.type[list.node[k]] + 1];
+  for (int t = 0; t < p.types; ++t) range[t + 1] += range[t];
+  count = range[p.types];
+  // room for a whole vector after the last edge; an odd number of lines spreads over the cache
+  constexpr int lane = kLanes<Real>;
+  stride = padded<Real>(count) + lane;
+  if (stride / lane % 2 == 0) stride += lane;
+  const std::size_t size = stride;
+  if (slab.size() < size * (kSlabRows + 2 * p.components)) {
+    slab.resize(size * (kSlabRows + 2 * p.components));
+    node.resize(size);
+    knot.resize(size);
+    for (auto *v : {&x, &y, &z, &r}) v->resize(size);
+  }
+  Real *row = slab.data();
+  for (auto [pointer, rows] : {std::pair{&u, 3},
+                               {&inverse_r, 1},
+                               {&at, 1},
+                               {&weight, 6},
+                               {&weight_slope, 6},
+                               {&harmonics, p.components},
+                               {&yhat, p.components},
+                               {&rhat, 1},
+                               {&gradient, 3}}) {
+    *pointer = row;
+    row += rows * size;
+  }
+  std::vector<int> &next = range;  // runs to the end of its range: shifted back below
+  for (std::size_t k = 0; k < list.node.size(); ++k) {
+    if (!inside(k)) continue;
+    const int e = next[system.type[list.node[k]]]++;
+    node[e] = list.node[k];
+    x[e] = list.x[k];
+    y[e] = list.y[k];
+    z[e] = list.z[k];
+  }
+  for (int t = p.types; t > 0; --t) range[t] = range[t - 1];
+  range[0] = 0;
+  for (int e = 0; e < count; ++e) {
+    const double length = std::sqrt(x[e] * x[e] + y[e] * y[e] + z[e] * z[e]);
+    const double inverse = 1 / length;  // two atoms on one place give NaN, which the caller reports
+    r[e] = length;
+    inverse_r[e] = static_cast<Real>(inverse);
+    u[e] = static_cast<Real>(x[e] * inverse);
+    u[stride + e] = static_cast<Real>(y[e] * inverse);
+    u[2 * stride + e] = static_cast<Real>(z[e] * inverse);
+  }
+  for (int e = count; e < stride; ++e)
+    inverse_r[e] = at[e] = u[e] = u[stride + e] = u[2 * stride + e] = 0;
+  std::fill_n(rhat, stride, Real(0));
+  kernels.harmonics(p.l_max, count, stride, u, harmonics);
+}
+
+template struct Neighbourhood<float>;
+template struct Neighbourhood<double>;
+
+}  // namespace moalloy

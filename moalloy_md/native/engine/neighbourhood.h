@@ -1,0 +1,40 @@
+// The edges of one atom, laid out for the kernels.
+#ifndef MOALLOY_NEIGHBOURHOOD_H
+#define MOALLOY_NEIGHBOURHOOD_H
+
+#include "aligned.h"
+#include "kernels.h"
+#include "neighbours.h"
+#include "parameters.h"
+
+#include <vector>
+
+namespace moalloy
+{
+
+// The edges of one centre, ordered by the type of the neighbour.
+template <class Real> struct Neighbourhood {
+  int count = 0, stride = 0;
+  std::vector<int> node;
+  std::vector<int> range;       // (types + 1): where the neighbours of each type begin
+  std::vector<double> x, y, z;  // from the neighbour to the centre, Angstrom
+  std::vector<double> r;
+  std::vector<int> knot;
+  Array<Real> slab;
+  Real *u, *inverse_r, *at, *weight, *weight_slope, *harmonics;  // in the slab
+  Real *yhat, *rhat, *gradient;
+
+  // The neighbours within the cutoff; `list` is room to work in.
+  void fill(const System &system, int centre, const Parameters<Real> &p,
+            const Kernels<Real> &kernels, NeighbourList &list);
+
+  Edges<Real> edges(int first, int end) const
+  {
+    return {end - first,          stride,           knot.data() + first, weight + first,
+            weight_slope + first, harmonics + first};
+  }
+};
+
+}  // namespace moalloy
+
+#endif
