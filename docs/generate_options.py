@@ -17,7 +17,19 @@ from moalloy_md.config import (
     Scratch,
     TrainConfig,
 )
-from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict
+from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict, SplitConfig
+from moalloy_md.structures.dilute import DiluteConfig
+from moalloy_md.structures.solid_solution import RandomConfig
+from moalloy_md.structures.variants import Variant
+from moalloy_md.structures.vasp import VaspConfig
+from moalloy_md.workflows.label_config import (
+    Factory,
+    Gpaw,
+    LabelConfig,
+    MaceTeacher,
+    NativeTeacher,
+    Vasp,
+)
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
 
 PAGE = Path(__file__).with_name("options.md")
@@ -27,7 +39,14 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         "`moalloy train CONFIG.yaml`",
         (TrainConfig, Scratch, MaceArchitecture, Optimisation, ExponentialDecay, ReduceOnPlateau),
     ),
-    ("`moalloy dataset split --config`, under the key `split`", (Iid, LodoStrict, LodoRelaxed)),
+    ("`moalloy structures dilute --config`", (DiluteConfig, Variant)),
+    ("`moalloy structures random --config`", (RandomConfig,)),
+    ("`moalloy structures vasp --config`", (VaspConfig,)),
+    (
+        "`moalloy dataset label --config`",
+        (LabelConfig, MaceTeacher, NativeTeacher, Gpaw, Vasp, Factory),
+    ),
+    ("`moalloy dataset split --config`", (SplitConfig, Iid, LodoStrict, LodoRelaxed)),
     ("`moalloy quickstart --config`", (QuickstartConfig,)),
 )
 

@@ -97,7 +97,8 @@ def _kind(model: type[BaseModel]) -> Any:
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+    containers = (typing.Union, types.UnionType, typing.Annotated, tuple, list)
+    if typing.get_origin(annotation) in containers:
         return [m for part in typing.get_args(annotation) for m in _models_in(part)]
     return []
 

@@ -8,7 +8,16 @@ import typer
 from rich.console import Console
 
 from moalloy_md import __version__
-from moalloy_md.cli import dataset, doctor, evaluate, export, plugin, quickstart, train
+from moalloy_md.cli import (
+    dataset,
+    doctor,
+    evaluate,
+    export,
+    plugin,
+    quickstart,
+    structures,
+    train,
+)
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.processes import exit_on_sigterm
 
@@ -43,6 +52,7 @@ def _add(name: str, command: Callable[..., Any]) -> None:
 
 
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(structures.app, name="structures")
 app.add_typer(dataset.app, name="dataset")
 _add("doctor", doctor.doctor_command)
 _add("quickstart", quickstart.quickstart_command)

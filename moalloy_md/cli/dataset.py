@@ -1,17 +1,25 @@
 """``moalloy dataset``: split DFT datasets."""
 
 import json
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from moalloy_md.cli.dataset_check import check_command
+from moalloy_md.cli.dataset_describe import describe_command
+from moalloy_md.cli.dataset_import import import_command
+from moalloy_md.cli.dataset_label import label_command
 from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError
+
+if TYPE_CHECKING:
+    from moalloy_md.datasets.split import SplitConfig
 
 app = typer.Typer(no_args_is_help=True, help="Prepare datasets of labelled DFT cells.")
 
@@ -22,6 +30,12 @@ class ProtocolName(StrEnum):
     IID = "iid"
     LODO_STRICT = "lodo-strict"
     LODO_RELAXED = "lodo-relaxed"
+
+
+app.command("describe")(describe_command)
+app.command("label")(label_command)
+app.command("import")(import_command)
+app.command("check")(check_command)
 
 
 @app.callback()
@@ -59,6 +73,10 @@ def split(
             "--frame-wise", help="Draw single frames and tear groups apart: test errors flatter."
         ),
     ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Draw several splits, each with the next seed: OUT/00, 01 ..."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file with these options instead of the options.")
     ] = None,
@@ -67,7 +85,8 @@ def split(
     ] = False,
 ) -> None:
     """Split a dataset into train, valid and test, without leaks between them."""
-    from moalloy_md.datasets.split_folder import split_file
+    from moalloy_md.datasets.extxyz_count import count_frames
+    from moalloy_md.datasets.split_folder import split_file, split_file_repeatedly
 
     options = {
         "protocol": None if protocol is None else protocol.value,
@@ -76,23 +95,39 @@ def split(
         "test_fraction": test_fraction,
         "valid_fraction": valid_fraction,
         "frame_wise": frame_wise,
+        "repeats": repeats,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    screen = Console(stderr=True)
-    summary = split_file(
-        data,
-        _protocol(given, config),
-        out,
-        watch=lambda frames: track(frames, f"Reading {data.name}", console=screen, transient=True),
-    )
-    if as_json:
-        typer.echo(json.dumps({**summary, "out": str(out)}, indent=2))
+    wanted = _split_config(given, config)
+    reading = _bar(f"Reading {data.name}", count_frames(data))
+    if wanted.repeats == 1:
+        summary = split_file(data, wanted.split, out, watch=reading)
+        summaries = [{**summary, "out": str(out)}]
     else:
-        _print_summary(summary, out)
+        summaries = split_file_repeatedly(
+            data,
+            wanted.split,
+            out,
+            repeats=wanted.repeats,
+            watch=reading,
+            watch_writing=_bar("Writing the splits", wanted.repeats),
+        )
+    if as_json:
+        typer.echo(json.dumps(summaries[0] if wanted.repeats == 1 else summaries, indent=2))
+    else:
+        for summary in summaries:
+            _print_summary(summary, Path(summary["out"]))
+        if len(summaries) > 1 and summaries[0]["held_out"] is not None:
+            typer.echo("The test set is the same in all of them: only valid is drawn anew.")
 
 
-def _protocol(given: dict[str, Any], config: Path | None) -> Any:
-    """Take the protocol from the options or from a file, never from both."""
+def _bar(title: str, total: int | None) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    screen = Console(stderr=True)
+    return lambda items: track(items, title, total=total, console=screen, transient=True)
+
+
+def _split_config(given: dict[str, Any], config: Path | None) -> "SplitConfig":
+    """Take the settings from the options or from a file, never from both."""
     from moalloy_md.config import load_config
     from moalloy_md.datasets.split import SplitConfig, protocol_class
 
@@ -102,12 +137,14 @@ def _protocol(given: dict[str, Any], config: Path | None) -> Any:
                 f"expected either --config or options, found --config {config} and "
                 f"{', '.join('--' + name.replace('_', '-') for name in given)}. Leave one out"
             )
-        return load_config(config, SplitConfig).split
+        return load_config(config, SplitConfig)
     if "protocol" not in given:
         raise ConfigError("expected --protocol iid, lodo-strict or lodo-relaxed, found none")
-    return validate(
+    repeats = given.pop("repeats", 1)
+    protocol = validate(
         given, protocol_class(given["protocol"]), source=f"--protocol {given['protocol']}"
     )
+    return SplitConfig(split=protocol, repeats=repeats)
 
 
 def _print_summary(summary: dict[str, Any], out: Path) -> None:

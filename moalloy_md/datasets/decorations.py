@@ -6,14 +6,14 @@ listed, and whichever supercell of the same crystal was computed. So they belong
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations, product
 
 import numpy as np
 from ase import Atoms
-from ase.formula import Formula
 from numpy.typing import NDArray
 
 from moalloy_md.datasets.lattice_sites import (
@@ -25,6 +25,7 @@ from moalloy_md.datasets.lattice_sites import (
     hermite,
     site_indices,
 )
+from moalloy_md.elements import symbol
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,17 @@ class Decoration:
     @property
     def name(self) -> str:
         """Such as ``Mo15W-bcc-1f0c9a2e``: elements of the period, lattice, hash; ``Mo-bcc``."""
-        symbols = Atoms(numbers=[z for z in self.elements if z]).symbols
-        formula = str(Formula(str(symbols)).convert("metal"))
+        elements = formula(self.elements)
         if len(self.elements) == 1:
-            return f"{formula}-{self.lattice}"
+            return f"{elements}-{self.lattice}"
         text = f"{self.lattice}{self.period}".encode() + self.elements
-        return f"{formula}-{self.lattice}-{hashlib.sha256(text).hexdigest()[:8]}"
+        return f"{elements}-{self.lattice}-{hashlib.sha256(text).hexdigest()[:8]}"
+
+
+def formula(numbers: Iterable[int]) -> str:
+    """Chemical formula such as ``Mo15W``, elements in alphabetical order; 0 is left out."""
+    counts = sorted((symbol(z), n) for z, n in Counter(numbers).items() if z)
+    return "".join(f"{x}{n if n > 1 else ''}" for x, n in counts)
 
 
 def find_decoration(atoms: Atoms) -> Decoration | None:

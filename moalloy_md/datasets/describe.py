@@ -8,7 +8,7 @@ with their sites, and in a small cell every periodic image counts.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ N_SHELLS = 5
 
 #: How a pair that is farther apart than the last shell, or whose lattice is unknown, is counted.
 FARTHER, UNKNOWN = "farther", "unknown"
+SHELLS = (*map(str, range(1, N_SHELLS + 1)), FARTHER, UNKNOWN)
 
 #: Edges of the force histogram, eV/Å: ten classes a decade.
 FORCE_EDGES = np.logspace(-4, 2, 61)
@@ -127,6 +128,11 @@ class Description:
     def energy(self) -> Distribution:
         """Distribution of the energies less their composition-linear part, meV/atom."""
         return _distribution(self.energies_mev_per_atom)
+
+    def shells(self, counter: Literal["cells", "contacts"]) -> list[str]:
+        """Shells that occur in this count of any pair, nearest first."""
+        found = {shell for counts in self.pairs.values() for shell in getattr(counts, counter)}
+        return [shell for shell in SHELLS if shell in found]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""

@@ -1,7 +1,6 @@
 """Whether two cells are the same crystal: turned, mirrored, shifted, atoms listed otherwise."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -15,10 +14,19 @@ _SMALL = np.array([row for row in product((-1, 0, 1), repeat=3) if any(row)])
 
 #: Range of `surroundings`, Å: first and second neighbours of bcc and fcc metals.
 SURROUNDINGS_RANGE_ANGSTROM = 3.6
+_MOST_SOLUTES = 16
+
+#: How much the surroundings change per Å that all atoms move: in bcc Mo at most 31 (each neighbour
+#: straight towards the atom), and 6 in the root mean square for directions at random.
+_MOST_CHANGE = 31
+_USUAL_CHANGE = 8
 _GOLDEN = 0.6180339887498949
 
 
-def surroundings(atoms: Atoms) -> NDArray[np.float64]:
+def surroundings(
+    atoms: Atoms,
+    neighbours: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]] | None = None,
+) -> NDArray[np.float64]:
     """One number an atom that tells its surroundings, the same in every orientation and order.
 
     s_i = w(Z_i) Σ_j (1 + w(Z_j)) (1 − r_ij² / r_c²)² over the neighbours j, with r_c = `SURROUNDINGS_RANGE_ANGSTROM` and w a different number from 1 to 2 for each element.
@@ -28,17 +36,68 @@ def surroundings(atoms: Atoms) -> NDArray[np.float64]:
     ----------
     atoms
         A cell; positions in Å.
+    neighbours
+        Indices i and j and distances (Å) of all pairs closer than r_c, where known already.
 
     Returns
     -------
     numpy.ndarray
         ``(n_atoms,)``.
     """
-    i, j, r = neighbour_list("ijd", atoms, SURROUNDINGS_RANGE_ANGSTROM)
+    i, j, r = neighbours or neighbour_list("ijd", atoms, SURROUNDINGS_RANGE_ANGSTROM)
     weights = 1 + (atoms.numbers * _GOLDEN) % 1
     terms = (1 + weights[j]) * (1 - (r / SURROUNDINGS_RANGE_ANGSTROM) ** 2) ** 2
     numbers: NDArray[np.float64] = weights * np.bincount(i, weights=terms, minlength=len(atoms))
     return numbers
+
+
+def alike(
+    one: NDArray[np.float64], others: NDArray[np.float64], tolerance_angstrom: float
+) -> NDArray[np.bool_]:
+    """Whether two cells may be the same, by the sorted `surroundings` of their atoms.
+
+    Parameters
+    ----------
+    one
+        ``(n_atoms,)``, ascending.
+    others
+        ``(..., n_atoms)``, ascending along the last axis.
+    tolerance_angstrom
+        How far atoms may be from their counterparts, in directions that have nothing in common.
+    """
+    change = np.abs(others - one)
+    likely = np.sqrt((change**2).mean(axis=-1)) <= _USUAL_CHANGE * tolerance_angstrom
+    same: NDArray[np.bool_] = likely & (change.max(axis=-1) <= _MOST_CHANGE * tolerance_angstrom)
+    return same
+
+
+def solute_distances(atoms: Atoms) -> NDArray[np.float64]:
+    """Distances that tell ideal solid solutions apart, the same in every orientation and order.
+
+    Parameters
+    ----------
+    atoms
+        A cell; positions in Å.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shortest distance, Å, between each two atoms that are not of the most frequent element, sorted
+        within each pair of elements; empty where there are more than 16 such atoms.
+    """
+    kinds, counts = np.unique(atoms.numbers, return_counts=True)
+    solutes = np.flatnonzero(atoms.numbers != kinds[counts.argmax()])
+    if len(solutes) < 2 or len(solutes) > _MOST_SOLUTES:
+        return np.empty(0)
+    cell = minkowski_reduce(atoms.cell.array)[0]
+    i, j = np.triu_indices(len(solutes), k=1)
+    apart = _scaled(atoms[solutes], cell)
+    apart = apart[j] - apart[i]
+    images = (apart - np.rint(apart))[:, None] + np.vstack([np.zeros(3), _SMALL])
+    distances = np.linalg.norm(images @ cell, axis=2).min(axis=1)
+    pairs = np.sort(atoms.numbers[solutes][np.stack([i, j])], axis=0)
+    ordered: NDArray[np.float64] = distances[np.lexsort((distances, pairs[1], pairs[0]))]
+    return ordered
 
 
 def same_crystal(
@@ -67,44 +126,41 @@ def same_crystal(
     if (one.pbc != other.pbc).any() or min(one.cell.rank, other.cell.rank) < 3:
         return False
     environments = surroundings_of or (surroundings(one), surroundings(other))
-    slack = 30 * tolerance_angstrom  # 14 neighbours, each up to 2 per Å
-    if np.abs(np.sort(environments[0]) - np.sort(environments[1])).max() > slack:
+    slack = _MOST_CHANGE * tolerance_angstrom
+    if not alike(np.sort(environments[0]), np.sort(environments[1]), tolerance_angstrom):
         return False
-    cell, bases = _common_bases(one, other, tolerance_angstrom)
-    fixed = _Points(_scaled(one, cell), one.numbers)
+    cell = minkowski_reduce(one.cell.array)[0]
+    turned_cell = minkowski_reduce(other.cell.array)[0]
+    fixed, turned = _scaled(one, cell), _scaled(other, turned_cell)
     anchor = _rarest(environments[0], slack)
     partners = np.flatnonzero(
         (other.numbers == one.numbers[anchor])
         & (np.abs(environments[1] - environments[0][anchor]) <= slack)
     )
-    for basis in bases:
-        turned = _scaled(other, basis)
+    unlike = one.numbers[:, None] != other.numbers[None, :]
+    for change in _common_bases(cell, turned_cell, tolerance_angstrom):
+        moved = turned @ np.linalg.inv(change)  # coordinates along the new basis
         for partner in partners:
-            moved = _Points(turned - turned[partner] + fixed.scaled[anchor], other.numbers)
-            if _coincide(fixed, moved, cell, tolerance_angstrom):
+            shifted = moved + (fixed[anchor] - moved[partner])
+            if _coincide(fixed, shifted, unlike, cell, tolerance_angstrom):
                 return True
     return False
 
 
 def _common_bases(
-    one: Atoms, other: Atoms, tolerance: float
-) -> tuple[NDArray[np.float64], Iterator[NDArray[np.float64]]]:
-    """Reduced cell vectors of `one`, and those of `other` that have the same shape."""
-    cell = minkowski_reduce(one.cell.array)[0]
+    cell: NDArray[np.float64], turned: NDArray[np.float64], tolerance: float
+) -> Iterator[NDArray[np.float64]]:
+    """Integer combinations of the rows of `turned` (reduced) that have the shape of `cell`."""
     gram = cell @ cell.T
-    vectors = _SMALL @ minkowski_reduce(other.cell.array)[0]
+    vectors = _SMALL @ turned
     slack = 4 * tolerance * np.sqrt(np.diag(gram)).max()
-    norms = (vectors**2).sum(axis=1)
-    near = [vectors[np.abs(norms - gram[k, k]) < slack] for k in range(3)]
-
-    def bases() -> Iterator[NDArray[np.float64]]:
-        for a, b in product(near[0], near[1]):
-            if abs(a @ b - gram[0, 1]) < slack:
-                for c in near[2]:
-                    if abs(a @ c - gram[0, 2]) < slack and abs(b @ c - gram[1, 2]) < slack:
-                        yield np.array([a, b, c])
-
-    return cell, bases()
+    dots = vectors @ vectors.T
+    near = [np.flatnonzero(np.abs(np.diag(dots) - gram[k, k]) < slack) for k in range(3)]
+    for a, b in product(near[0], near[1]):
+        if abs(dots[a, b] - gram[0, 1]) < slack:
+            for c in near[2]:
+                if abs(dots[a, c] - gram[0, 2]) < slack and abs(dots[b, c] - gram[1, 2]) < slack:
+                    yield _SMALL[[a, b, c]]
 
 
 def _scaled(atoms: Atoms, cell: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,35 +177,38 @@ def _rarest(environments: NDArray[np.float64], slack: float) -> int:
     return int(alike.argmin())
 
 
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """Atoms of a cell: coordinates along its cell vectors, ``(n, 3)``, and atomic numbers."""
+def _coincide(
+    fixed: NDArray[np.float64],
+    moved: NDArray[np.float64],
+    unlike: NDArray[np.bool_],
+    cell: NDArray[np.float64],
+    tolerance: float,
+) -> bool:
+    """Whether two sets of atoms (coordinates along `cell`) coincide up to a small shift.
 
-    scaled: NDArray[np.float64]
-    numbers: NDArray[np.int64]
-
-
-def _coincide(fixed: _Points, moved: _Points, cell: NDArray[np.float64], tolerance: float) -> bool:
-    """Whether two sets of atoms coincide up to a shift of about the tolerance."""
-    few = _Points(fixed.scaled[:4], fixed.numbers[:4])
-    if (_to_nearest(few, moved, cell)[1] > 4 * tolerance).any():
+    ``unlike[i, j]`` says that atom i of the one and atom j of the other are different elements.
+    """
+    if (_to_nearest(fixed[:4], moved, unlike[:4], cell)[1] > 4 * tolerance).any():
         return False
-    nearest, distances = _to_nearest(fixed, moved, cell)
+    nearest, distances = _to_nearest(fixed, moved, unlike, cell)
     if (distances > 4 * tolerance).any() or len(np.unique(nearest)) < len(nearest):
         return False
-    offsets = moved.scaled[nearest] - fixed.scaled
+    offsets = moved[nearest] - fixed
     offsets = (offsets - np.rint(offsets)) @ cell
     residual = np.linalg.norm(offsets - offsets.mean(axis=0), axis=1)
     return bool(residual.max() <= tolerance)
 
 
 def _to_nearest(
-    fixed: _Points, moved: _Points, cell: NDArray[np.float64]
+    fixed: NDArray[np.float64],
+    moved: NDArray[np.float64],
+    unlike: NDArray[np.bool_],
+    cell: NDArray[np.float64],
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Nearest atom of the same element in `moved` for each in `fixed`; distances, Å."""
-    offsets = moved.scaled[None, :] - fixed.scaled[:, None]
+    offsets = moved[None, :] - fixed[:, None]
     offsets -= np.rint(offsets)  # exact for the short distances that matter
-    distances = np.linalg.norm(offsets @ cell, axis=2)
-    distances[fixed.numbers[:, None] != moved.numbers[None, :]] = np.inf
-    nearest = distances.argmin(axis=1)
-    return nearest, distances[np.arange(len(nearest)), nearest]
+    squares = ((offsets @ cell) ** 2).sum(axis=2)
+    squares[unlike] = np.inf
+    nearest = squares.argmin(axis=1)
+    return nearest, np.sqrt(squares[np.arange(len(nearest)), nearest])

@@ -24,7 +24,7 @@ _SITES_PER_CUBE = {"bcc": 2, "fcc": 4}
 _NEAREST_NEIGHBOUR = {"bcc": np.sqrt(3) / 2, "fcc": np.sqrt(0.5)}  # in cubic edges
 
 #: Largest principal logarithmic strain that a supercell is recognised under.
-MAX_DISTORTION = 0.12
+MAX_DISTORTION = 0.08
 #: Largest displacement from a site, as a fraction of the nearest-neighbour distance.
 _MAX_DISPLACEMENT = 0.3
 #: How many supercells of nearly the same shape are tried on the atoms.
@@ -85,7 +85,7 @@ def fit_lattice(atoms: Atoms, *, max_vacancies: int = 2) -> LatticeFit | None:
     atoms
         Periodic along all three cell vectors; positions in Å.
     max_vacancies
-        How many sites may be empty.
+        How many sites may be empty, and no more than a tenth of them.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def fit_lattice(atoms: Atoms, *, max_vacancies: int = 2) -> LatticeFit | None:
     cell = atoms.cell.array
     scaled = np.linalg.solve(cell.T, atoms.positions.T).T
     for supercells in (_aligned_supercell, _supercells):  # the quick way for all, then the other
-        for n_vacant in range(max_vacancies + 1):
+        for n_vacant in range(min(max_vacancies, len(atoms) // 10) + 1):
             for lattice in PRIMITIVE:
                 for supercell, distortion in supercells(cell, len(atoms) + n_vacant, lattice):
                     found = _match(scaled, cell, supercell, lattice)
@@ -166,7 +166,22 @@ def _supercells_of_shape(
             (_as_matrix(rows[k]), float(distortions[k]))
             for k in np.flatnonzero(distortions < MAX_DISTORTION)
         ]
-    return sorted(found, key=lambda item: (round(item[1], 9), item[0]))[:_N_TRIED]
+    found.sort(key=lambda item: (round(item[1], 9), item[0]))
+    different: dict[tuple[tuple[int, ...], ...], tuple[IntMatrix, float]] = {}
+    for rows, distortion in found:
+        different.setdefault(_up_to_symmetry(np.array(rows), lattice), (rows, distortion))
+    return list(different.values())[:_N_TRIED]
+
+
+def _up_to_symmetry(rows: NDArray[np.int64], lattice: str) -> tuple[tuple[int, ...], ...]:
+    """Cubic components of vectors, the same for all that the cubic point group makes of them.
+
+    The group exchanges components and changes their signs, so sorting and a rule for the signs
+    suffice.
+    """
+    columns = np.rint(2 * rows @ PRIMITIVE[lattice]).astype(int).T
+    signs = [np.sign(column[np.flatnonzero(column)[0]]) for column in columns]
+    return tuple(sorted(tuple((s * c).tolist()) for s, c in zip(signs, columns, strict=True)))
 
 
 def _distortions(
@@ -292,6 +307,7 @@ def site_indices(sites: NDArray[np.int64], basis: IntMatrix) -> NDArray[np.int64
     return indices
 
 
+@lru_cache(maxsize=64)
 def all_sites(basis: IntMatrix) -> NDArray[np.int64]:
     """Sites of one period, ``(n_sites, 3)``, in the order of `site_indices`."""
     (a, _, _), (_, d, _), (_, _, f) = basis

@@ -87,6 +87,9 @@ class SplitConfig(StrictModel):
 
     split: Protocol = Field(discriminator="protocol")
     """The protocol with its settings."""
+    repeats: int = Field(default=1, ge=1)
+    """How many splits to draw, with the seeds seed, seed + 1 and so on. More than one are written
+    into the folders 00, 01 and so on."""
 
 
 def protocol_class(name: str) -> type[Protocol]:

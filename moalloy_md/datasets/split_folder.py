@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from moalloy_md.datasets.frames import (
 )
 from moalloy_md.datasets.split import PARTS, Protocol, Split, split_frames
 from moalloy_md.errors import DataError
+from moalloy_md.rundir import write_json
 
 SUMMARY = "split.json"
+#: What a folder of repeated splits has beside them: a list of the splits, without frame hashes.
+REPEATS = "repeats.json"
 _FILES = frozenset({*(f"{part}.extxyz" for part in PARTS), SUMMARY})
 
 
@@ -84,6 +88,62 @@ def split_file(
     split = split_frames(frames, protocol)
     write_split(out, frames, split)
     return describe_split(frames, split)
+
+
+def split_file_repeatedly(
+    data: Path,
+    protocol: Protocol,
+    out: Path,
+    *,
+    repeats: int,
+    watch: Callable[[Iterable[Frame]], Iterable[Frame]] = iter,
+    watch_writing: Callable[[Sequence[Split]], Iterable[Split]] = iter,
+) -> list[dict[str, Any]]:
+    """Draw several splits that differ in their seed alone, and write a split folder for each.
+
+    Parameters
+    ----------
+    data
+        Extended XYZ dataset.
+    protocol
+        The first split; the next ones have the seeds that follow.
+    out
+        The folder to make, with the split folders ``00``, ``01`` and so on and ``repeats.json``.
+        Splits that are there already are left as they are.
+    repeats
+        How many.
+    watch
+        Wraps the iteration over the frames, for a progress bar.
+    watch_writing
+        Wraps the iteration over the splits when they are written.
+
+    Returns
+    -------
+    list of dict
+        What `describe_split` says of each, and its ``out``.
+
+    Raises
+    ------
+    DataError
+        If the dataset breaks the contract, one of the splits cannot be drawn (nothing is written
+        then), or `out` holds something else.
+    """
+    out = Path(out)
+    digits = max(2, len(str(repeats - 1)))
+    folders = [out / f"{k:0{digits}d}" for k in range(repeats)]
+    _refuse_foreign(out, {REPEATS, *(folder.name for folder in folders)})
+    frames = read_dataset(data, watch=watch)
+    splits = [
+        split_frames(frames, protocol.model_copy(update={"seed": protocol.seed + k}))
+        for k in range(repeats)
+    ]
+    summaries = []
+    for folder, split in zip(folders, watch_writing(splits), strict=True):
+        write_split(folder, frames, split)
+        summaries.append({**describe_split(frames, split), "out": str(folder)})
+    listed = [{**summary, "out": Path(summary["out"]).name} for summary in summaries]
+    write_json(out / REPEATS, listed)
+    return summaries
 
 
 def describe_split(frames: Sequence[Frame], split: Split) -> dict[str, Any]:
@@ -150,9 +210,46 @@ def read_split(path: Path) -> SplitFolder:
         If a file is missing or damaged, or a frame is not the one that was drawn.
     """
     path = Path(path)
+    summary, hashes = _read_summary(path)
+    parts = {part: _read_part(path / f"{part}.extxyz", hashes[part]) for part in PARTS}
+    return SplitFolder(path=path, summary=summary, **parts)
+
+
+def check_against_split(path: Path, frames: Sequence[Frame]) -> dict[str, Any] | None:
+    """Check frames that were read from a file of a split folder against its ``split.json``.
+
+    Parameters
+    ----------
+    path
+        The file; only its place and name are looked at.
+    frames
+        What it holds.
+
+    Returns
+    -------
+    dict or None
+        Content of ``split.json``; None where there is none, or the file is no part of the split.
+
+    Raises
+    ------
+    DataError
+        If ``split.json`` is damaged, or a frame is not the one that was drawn.
+    """
+    path = Path(path)
+    if path.suffix != ".extxyz" or path.stem not in PARTS:
+        return None
+    if not (path.parent / SUMMARY).exists():
+        return None
+    summary, hashes = _read_summary(path.parent)
+    _refuse_changed(path, frames, hashes[path.stem])
+    return summary
+
+
+def _read_summary(path: Path) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Content of a folder's ``split.json``, and the hashes in it by part."""
     try:
         summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
-        hashes = {part: list(summary["frame_sha256"][part]) for part in PARTS}
+        return summary, {part: list(summary["frame_sha256"][part]) for part in PARTS}
     except OSError as error:
         raise DataError(
             f"{path}: expected a folder made by 'moalloy dataset split', found no readable "
@@ -163,8 +260,6 @@ def read_split(path: Path) -> SplitFolder:
             f"{path / SUMMARY}: expected what 'moalloy dataset split' writes, found a damaged "
             "file. Split again into another folder"
         ) from error
-    parts = {part: _read_part(path / f"{part}.extxyz", hashes[part]) for part in PARTS}
-    return SplitFolder(path=path, summary=summary, **parts)
 
 
 def _counts(frames: Sequence[Frame]) -> dict[str, Any]:
@@ -206,12 +301,12 @@ def _write_files(folder: Path, frames: Sequence[Frame], split: Split) -> None:
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 
 
-def _refuse_foreign(out: Path) -> None:
+def _refuse_foreign(out: Path, ours: AbstractSet[str] = _FILES) -> None:
     if not out.exists():
         return
     if not out.is_dir():
         raise DataError(f"{out}: expected a folder to write, found a file. Choose another name")
-    foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in _FILES)
+    foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in ours)
     if foreign:
         raise DataError(
             f"{out}: expected no folder, an empty one or one with this split, found other files "
@@ -230,6 +325,11 @@ def _refuse_another_split(out: Path, wanted: Path) -> None:
 
 def _read_part(path: Path, hashes: Sequence[str]) -> tuple[Frame, ...]:
     frames = read_dataset(path)
+    _refuse_changed(path, frames, hashes)
+    return tuple(frames)
+
+
+def _refuse_changed(path: Path, frames: Sequence[Frame], hashes: Sequence[str]) -> None:
     if len(frames) != len(hashes):
         raise DataError(
             f"{path}: expected {len(hashes)} frames as {SUMMARY} says, found {len(frames)}. The "
@@ -242,4 +342,3 @@ def _read_part(path: Path, hashes: Sequence[str]) -> tuple[Frame, ...]:
                 f"{expected[:16]} as {SUMMARY} says, found {frame.sha256[:16]}. The file was "
                 "changed: split again into another folder"
             )
-    return tuple(frames)

@@ -9,6 +9,7 @@ import numpy as np
 
 from moalloy_md.config import TrainConfig
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset
+from moalloy_md.datasets.split_folder import check_against_split
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError, DataError
 
@@ -43,15 +44,16 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
     Raises
     ------
     DataError
-        If a set is missing, empty, damaged or unlabelled; the validation or test set holds a
-        frame of the training set; or validation has an element that training lacks.
+        If a set is missing, empty, damaged or unlabelled; a set from a split folder is no longer
+        what its split.json says was drawn; the validation or test set holds a frame of the
+        training set; or validation has an element that training lacks.
     ConfigError
         If a batch is larger than the training set, or the E0 of an element is missing.
     """
-    train, valid = read_dataset(config.train), read_dataset(config.valid)
+    train, valid = _read(config.train), _read(config.valid)
     _refuse_overlap(train, config.train, valid, config.valid)
     if config.test is not None:
-        test = read_dataset(config.test)
+        test = _read(config.test)
         _refuse_overlap(train, config.train, test, config.test)
         _refuse_overlap(valid, config.valid, test, config.test)
     batch_size = config.optimisation.batch_size
@@ -70,6 +72,13 @@ def read_training_set(config: TrainConfig) -> TrainingSet:
         e0s_ev=e0s,
         e0s_from=origin,
     )
+
+
+def _read(path: Path) -> list[Frame]:
+    """Read a dataset; where it is a part of a split, make sure that it is still what was drawn."""
+    frames = read_dataset(path)
+    check_against_split(path, frames)
+    return frames
 
 
 def average_e0s(frames: Sequence[Frame]) -> tuple[dict[str, float], int]:

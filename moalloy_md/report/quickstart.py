@@ -8,6 +8,8 @@ from typing import Any
 from moalloy_md.errors import DataError
 from moalloy_md.report.page import Picture, write_page
 
+__all__ = ["REQUIRED", "ParityCheck", "Picture", "write_quickstart_report"]
+
 #: Keys of the summary that DESIGN.md promises and the report cannot do without.
 REQUIRED = (
     "data.n_train",

@@ -53,9 +53,14 @@ class DiluteConfig(HostCell, Variants):
         return value
 
     @model_validator(mode="after")
-    def _host_is_no_dopant(self) -> "DiluteConfig":
+    def _host_remains(self) -> "DiluteConfig":
         if self.host in self.dopants:
             raise ValueError(f"expected dopants other than the host {self.host}")
+        if self.n_sites < 3 and (self.pairs != "none" or self.vacancy_shells):
+            raise ValueError(
+                f"expected a cell in which a pair leaves atoms of the host, found {self.n_sites} "
+                "sites: repeat the cell more often, or say pairs: none"
+            )
         return self
 
 

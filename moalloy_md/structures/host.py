@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from moalloy_md.config import StrictModel
 from moalloy_md.elements import HOST, atomic_number
 from moalloy_md.errors import ConfigError
-from moalloy_md.structures.lattice import LatticeName
+from moalloy_md.structures.lattice import SITES_PER_CUBE, LatticeName
 
 #: Cubic edges of Mo, Å: those of the paper's cells, 12.65 Å / 4 and 12.02 Å / 3 (PBE).
 MO_EDGE_ANGSTROM: dict[LatticeName, float] = {"bcc": 12.65 / 4, "fcc": 12.02 / 3}
@@ -64,6 +64,12 @@ class HostCell(StrictModel):
     def cells(self) -> tuple[int, int, int]:
         """Cubic cells along x, y and z."""
         return self.repeat or (DEFAULT_REPEAT[self.lattice],) * 3
+
+    @property
+    def n_sites(self) -> int:
+        """Sites of the supercell."""
+        x, y, z = self.cells
+        return x * y * z * SITES_PER_CUBE[self.lattice]
 
     @property
     def edge_angstrom(self) -> float:

@@ -121,12 +121,57 @@ def test_an_unknown_protocol_is_a_usage_error(tmp_path):
     assert "lodo-relaxed" in result.output
 
 
+def test_repeats(tmp_path):
+    options = ("--protocol", "lodo-strict", "--held-out", "W", "--seed", 4, "--repeats", 3)
+    result = invoke(DATA, *options, "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    for k in range(3):
+        assert f"Written to {tmp_path / 'a'}/0{k}" in result.stdout
+        assert read_split(tmp_path / "a" / f"0{k}").summary["seed"] == 4 + k
+    assert "The test set is the same in all of them" in result.stdout
+    config = tmp_path / "split.yaml"
+    config.write_text("split: {protocol: lodo-strict, held_out: W, seed: 4}\nrepeats: 3\n")
+    result = invoke(DATA, "--config", config, "--out", tmp_path / "b", "--json")
+    assert [s["seed"] for s in json.loads(result.stdout)] == [4, 5, 6]
+    for k in range(3):
+        assert (tmp_path / "a" / f"0{k}" / "split.json").read_bytes() == (
+            tmp_path / "b" / f"0{k}" / "split.json"
+        ).read_bytes()
+
+
+def test_describe_prints_tables_and_writes_a_page(tmp_path):
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(
+        app, ["describe", DATA, "--html", str(page)], env={"COLUMNS": "120"}
+    )
+    assert result.exit_code == 0, result.output
+    rows = {
+        tuple(cell.strip() for cell in line.strip("│").split("│"))
+        for line in result.stdout.splitlines()
+        if line.startswith("│")
+    }
+    assert ("W", "8", "7", "2", "6", "0") in rows
+    assert ("Re-W", "1", "·", "·") in rows
+    assert ("all", "11", "10", "10") in rows
+    assert "2 in shell 2, 4 in shell 3" in result.stdout
+    assert "ideal: 33, noneq: 20" in result.stdout
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_describe_prints_json_alone():
+    result = CliRunner().invoke(app, ["describe", DATA, "--json"])
+    content = json.loads(result.stdout)
+    assert content["n_frames"] == 53
+    assert content["pairs"]["W-W"]["cells"] == {"1": 1, "2": 1, "3": 1}
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
         "from moalloy_md.cli.dataset import app\n"
-        "assert CliRunner().invoke(app, ['split', '--help']).exit_code == 0\n"
+        "for verb in ('split', 'describe', 'label'):\n"
+        "    assert CliRunner().invoke(app, [verb, '--help']).exit_code == 0\n"
         "heavy = {'torch', 'mace', 'ovito', 'matplotlib', 'ase.io'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

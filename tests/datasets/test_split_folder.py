@@ -9,7 +9,13 @@ from moalloy_md.datasets import split_folder
 from moalloy_md.datasets.bundled import bundled_path, load_bundled
 from moalloy_md.datasets.frames import dataset_hash, frame_from_atoms, write_dataset
 from moalloy_md.datasets.split import PARTS, Iid, LodoStrict, split_frames
-from moalloy_md.datasets.split_folder import read_split, split_file, write_split
+from moalloy_md.datasets.split_folder import (
+    check_against_split,
+    read_split,
+    split_file,
+    split_file_repeatedly,
+    write_split,
+)
 from moalloy_md.errors import DataError
 
 BUNDLED = load_bundled()
@@ -184,3 +190,54 @@ def test_a_folder_without_split(tmp_path, folder):
     (folder / "split.json").write_text("{")
     with pytest.raises(DataError, match="found a damaged file"):
         read_split(folder)
+
+
+def test_repeats_are_the_splits_of_the_seeds_that_follow(tmp_path):
+    summaries = split_file_repeatedly(bundled_path(), PROTOCOL, tmp_path / "all", repeats=3)
+    assert names(tmp_path / "all") == ["00", "01", "02", "repeats.json"]
+    for k, summary in enumerate(summaries):
+        protocol = Iid(seed=PROTOCOL.seed + k, test_fraction=0.3)
+        split_file(bundled_path(), protocol, tmp_path / f"one{k}")
+        for name in NAMES:
+            alone = (tmp_path / f"one{k}" / name).read_bytes()
+            assert (tmp_path / "all" / f"{k:02d}" / name).read_bytes() == alone
+        assert (summary["seed"], summary["out"]) == (3 + k, str(tmp_path / "all" / f"{k:02d}"))
+    listed = json.loads((tmp_path / "all" / "repeats.json").read_text())
+    assert [(s["seed"], s["out"]) for s in listed] == [(3, "00"), (4, "01"), (5, "02")]
+    tests = [[f.sha256 for f in read_split(tmp_path / "all" / f"{k:02d}").test] for k in range(3)]
+    assert len({tuple(hashes) for hashes in tests}) == 3
+
+
+def test_more_repeats_keep_what_is_there(tmp_path):
+    out = tmp_path / "all"
+    split_file_repeatedly(bundled_path(), PROTOCOL, out, repeats=2)
+    before = (out / "01" / "split.json").stat().st_mtime_ns
+    split_file_repeatedly(bundled_path(), PROTOCOL, out, repeats=4)
+    assert names(out) == ["00", "01", "02", "03", "repeats.json"]
+    assert (out / "01" / "split.json").stat().st_mtime_ns == before
+    assert len(json.loads((out / "repeats.json").read_text())) == 4
+    with pytest.raises(DataError, match=r"other files in it \(02, 03\)"):
+        split_file_repeatedly(bundled_path(), PROTOCOL, out, repeats=2)
+    with pytest.raises(DataError, match="found another split"):
+        split_file_repeatedly(bundled_path(), Iid(seed=9), out, repeats=4)
+
+
+def test_repeats_that_cannot_be_leave_nothing(tmp_path):
+    with pytest.raises(DataError, match="the dopant Cr, found none"):
+        split_file_repeatedly(
+            bundled_path(), LodoStrict(held_out="Cr"), tmp_path / "all", repeats=3
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_of_one_part_are_checked(folder):
+    frames = {part: getattr(read_split(folder), part) for part in PARTS}
+    for part in PARTS:
+        assert check_against_split(folder / f"{part}.extxyz", frames[part])["seed"] == 3
+    with pytest.raises(DataError, match=r"expected .* frames as split\.json says"):
+        check_against_split(folder / "train.extxyz", frames["train"][1:])
+    with pytest.raises(DataError, match=r"frame 0 .* expected the frame with the hash"):
+        check_against_split(folder / "train.extxyz", frames["train"][::-1])
+    assert check_against_split(folder / "other.extxyz", []) is None
+    (folder / "split.json").unlink()
+    assert check_against_split(folder / "train.extxyz", []) is None

@@ -6,7 +6,7 @@ import pytest
 from support import lmp
 from support.cells import doped_cell
 
-pytestmark = pytest.mark.usefixtures("torch_plugin")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
 TYPES = ("W", "Mo", "V", "Ta")
@@ -17,8 +17,7 @@ atom_style atomic
 atom_modify sort 0 0
 {read}
 mass * 100.0
-pair_style mace
-pair_coeff * * {file} W Mo V Ta
+{pair_lines}
 neighbor 1.0 bin
 thermo_style custom step pe press
 thermo_modify format float %.15g norm no
@@ -54,17 +53,17 @@ def last_energy(output):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("change", CHANGES)
-def test_energy_after_a_change_is_a_fresh_ones(scripted, tmp_path, change, ranks):
-    _, file = scripted(elements=ELEMENTS)
+def test_energy_after_a_change_is_a_fresh_ones(random_potential, tmp_path, change, ranks):
+    lines = random_potential(elements=ELEMENTS).lines(TYPES)
     lmp.write_data(doped_cell(ELEMENTS, n=3, seed=67), TYPES, tmp_path)
-    start = SETUP.format(read="read_data data.lmp", file=file)
+    start = SETUP.format(read="read_data data.lmp", pair_lines=lines)
     end = "write_data after.lmp nocoeff\n"
     status, output = lmp.run_script(start + CHANGES[change] + end, tmp_path, ranks=ranks)
     assert status == 0, output[-2000:]
     energy, pressure = last_energy(output)
     if change == "swap":
         assert int(re.search(r"accepted (\d+)", output)[1]) > 0
-    fresh = SETUP.format(read="read_data after.lmp", file=file) + "run 0\n"
+    fresh = SETUP.format(read="read_data after.lmp", pair_lines=lines) + "run 0\n"
     status, output = lmp.run_script(fresh, tmp_path)
     assert status == 0, output[-2000:]
     fresh_energy, fresh_pressure = last_energy(output)
@@ -74,16 +73,16 @@ def test_energy_after_a_change_is_a_fresh_ones(scripted, tmp_path, change, ranks
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_restart_goes_on_as_if_nothing_had_happened(scripted, tmp_path, ranks):
-    _, file = scripted(elements=ELEMENTS)
+def test_restart_goes_on_as_if_nothing_had_happened(random_potential, tmp_path, ranks):
+    lines = random_potential(elements=ELEMENTS).lines(TYPES)
     lmp.write_data(doped_cell(ELEMENTS, n=3, seed=71), TYPES, tmp_path)
     move = "fix move all nve\ntimestep 0.001\n"
-    whole = SETUP.format(read="read_data data.lmp", file=file) + (
+    whole = SETUP.format(read="read_data data.lmp", pair_lines=lines) + (
         "velocity all create 800.0 5\n" + move + "run 20\nwrite_restart half\nrun 20\n"
     )
     status, output = lmp.run_script(whole, tmp_path, ranks=ranks)
     assert status == 0, output[-2000:]
-    half = SETUP.format(read="read_restart half", file=file) + move + "run 20\n"
+    half = SETUP.format(read="read_restart half", pair_lines=lines) + move + "run 20\n"
     status, again = lmp.run_script(half, tmp_path, ranks=ranks)
     assert status == 0, again[-2000:]
     assert last_energy(again)[0] == pytest.approx(last_energy(output)[0], abs=1e-9)

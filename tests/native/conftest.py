@@ -1,6 +1,9 @@
 """Models for the tests of the native engine: each is built and written once."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,10 @@ def native_models(tmp_path_factory):
     def build(*, reduced=False, **options):
         key = json.dumps([reduced, options], sort_keys=True)
         if key not in built:
-            built[key] = random_model(**options)
+            has_scale = options.get("model_class") != "MACE"
+            built[key] = random_model(**options, scaled=has_scale)
+            if not has_scale:
+                _scale_readouts(built[key])
             if reduced:
                 reduce_contractions(built[key])
         return key, built[key]
@@ -68,3 +74,50 @@ def native_models(tmp_path_factory):
         return written[key, head, file]
 
     return make
+
+
+def _scale_readouts(model):
+    """Bring the forces to the size of 1 eV/Å where no scale and shift stand behind the readouts."""
+    import torch
+    from ase.data import chemical_symbols
+    from support.cells import doped_cell
+    from support.models import calculator
+
+    elements = [chemical_symbols[z] for z in model.atomic_numbers]
+    forces = calculator(model).get_forces(doped_cell(elements, n=2, seed=99))
+    with torch.no_grad():
+        for readout in model.readouts:
+            last = getattr(readout, "linear_2", None) or readout.linear
+            last.weight /= np.sqrt(np.mean(forces**2))
+
+
+@pytest.fixture(scope="session")
+def trained_by_mace(tmp_path_factory):
+    """Path of a model that mace_run_train made of its own defaults in three steps."""
+    from ase.calculators.emt import EMT
+    from ase.io import write
+    from support.cells import doped_cell
+
+    folder = tmp_path_factory.mktemp("mace_run_train")
+    cells = []
+    for seed in range(4):
+        atoms = doped_cell(("Ni", "Cu"), n=1, seed=seed, rattle=0.05, host="Ni")
+        atoms.set_cell(atoms.cell.array * 0.9, scale_atoms=True)
+        atoms.info["REF_energy"] = EMT().get_potential_energy(atoms)
+        atoms.arrays["REF_forces"] = EMT().get_forces(atoms)
+        cells.append(atoms)
+    write(folder / "train.extxyz", cells[:3])
+    write(folder / "valid.extxyz", cells[3:])
+    options = {
+        "name": "default", "train_file": "train.extxyz", "valid_file": "valid.extxyz",
+        "E0s": "average", "device": "cpu", "max_num_epochs": 1, "batch_size": 1,
+        "valid_batch_size": 1, "plot": False,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "mace.cli.run_train"]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "default.model"

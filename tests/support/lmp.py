@@ -43,7 +43,7 @@ dump_modify all sort id format float %.17g
 """
 
 
-def run_script(text, folder, *, ranks=1, timeout_s=300):
+def run_script(text, folder, *, ranks=1, threads=1, timeout_s=300):
     """Return (status, output) of lmp on an input."""
     (folder / "in.test").write_text(text)
     command = [lmp_executable(), "-in", "in.test", "-log", "log.lammps"]
@@ -52,7 +52,7 @@ def run_script(text, folder, *, ranks=1, timeout_s=300):
     with running(
         command,
         cwd=folder,
-        env=lammps_environment(),
+        env=lammps_environment(threads=threads),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:
@@ -77,11 +77,12 @@ def write_data(atoms, symbols, folder):
     )
 
 
-def compute(atoms, folder, *, symbols, pair_lines, ranks=1, **options):
+def compute(atoms, folder, *, symbols, pair_lines, ranks=1, threads=1, **options):
     """Energies, forces and stresses of `atoms` by lmp."""
     folder.mkdir(exist_ok=True, parents=True)
     write_data(atoms, symbols, folder)
-    status, output = run_script(script(atoms, symbols, pair_lines, **options), folder, ranks=ranks)
+    text = script(atoms, symbols, pair_lines, **options)
+    status, output = run_script(text, folder, ranks=ranks, threads=threads)
     assert status == 0, output[-3000:]
     thermo = _last_thermo(output)
     frames = (folder / "dump.txt").read_text().split("ITEM: TIMESTEP")

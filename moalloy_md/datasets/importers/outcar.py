@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from moalloy_md.datasets.importers.runs import Remark, Run, Step, voigt_from_vasp
+from moalloy_md.datasets.importers.runs import Importing, Run, Step, voigt_from_vasp
 from moalloy_md.datasets.importers.vasp_settings import VaspSettings
 from moalloy_md.datasets.importers.vasprun import open_text
 from moalloy_md.errors import DataError
@@ -28,7 +28,7 @@ _TOTEN = re.compile(r"free  energy\s+TOTEN\s*=\s*(\S+)")
 _GLUED = re.compile(r"(?<=\d)-(?=\d)")  # Fortran leaves no blank before a long negative number
 
 
-def read_outcar(path: Path, name: str, remark: Remark) -> Iterator[Run]:
+def read_outcar(path: Path, name: str, importing: Importing) -> Iterator[Run]:
     """Read an ``OUTCAR`` (or ``.gz``).
 
     Parameters, what is left out, and errors are those of
@@ -44,13 +44,13 @@ def read_outcar(path: Path, name: str, remark: Remark) -> Iterator[Run]:
     DataError
         If the file is no OUTCAR, or a number in it cannot be read.
     """
-    reader = _Reader(path, remark)
+    reader = _Reader(path, importing)
     steps = reader.steps()
     first = next(steps, None)
     if first is None:
-        if not reader.settings.potentials:
+        if not (reader.settings.potentials or reader.listed):
             raise DataError(f"{path}: expected an OUTCAR of VASP, found none of its lines")
-        remark(f"{path}: no finished ionic step in it: nothing to import")
+        importing.remark(f"{path}: no finished ionic step in it: nothing to import")
         return
     yield Run(name, reader.settings.kind, chain([first], steps))
 
@@ -58,11 +58,12 @@ def read_outcar(path: Path, name: str, remark: Remark) -> Iterator[Run]:
 class _Reader:
     """State of one pass through a file."""
 
-    def __init__(self, path: Path, remark: Remark) -> None:
+    def __init__(self, path: Path, importing: Importing) -> None:
         self.path = path
-        self.remark = remark
+        self.importing = importing
         self.settings = VaspSettings()
         self.counts: list[int] = []
+        self.listed: list[str] = []  # POTCAR titles as the top of the file lists them, twice
         self.cell: NDArray[np.float64] | None = None
         self.first_cell: NDArray[np.float64] | None = None
         self.block: NDArray[np.float64] | None = None
@@ -111,6 +112,10 @@ class _Reader:
             smearing = _SIGMA.search(line)
             if smearing:
                 self.settings.tags.setdefault("SIGMA", smearing.group(1))
+        elif "LDA+U is selected" in line:
+            self.settings.tags["LDAU"] = "T"
+        elif line.startswith(" POTCAR:"):
+            self.listed.append(line.split(":", 1)[1].strip())
         elif "TITEL" in line and "=" in line:
             self.settings.potentials.append(line.split("=")[1].strip())
         elif "ions per type =" in line:
@@ -128,7 +133,7 @@ class _Reader:
         if converged is None:
             converged = loops < self.settings.number("NELM", 60)
         if not converged:
-            self.remark(
+            self.importing.remark(
                 f"{place}: left out: the electronic loop stopped after {loops} steps without "
                 "converging. Raise NELM or change ALGO, and run it again"
             )
@@ -145,6 +150,8 @@ class _Reader:
         return Step(atoms, place, self.index)
 
     def _symbols(self) -> list[str]:
+        if not self.settings.potentials:
+            self.settings.potentials = self.listed[: (len(self.listed) + 1) // 2]
         kinds = self.settings.symbols_of_potentials()
         if len(kinds) != len(self.counts):
             raise DataError(

@@ -9,14 +9,44 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from moalloy_md.datasets.extxyz import Place
+from moalloy_md.datasets.importers.config import ImportConfig
+from moalloy_md.errors import DataError
 
 #: 1 kbar in eV/Å³ (CODATA 2018: 1 eV = 1.602176634e-19 J, so 1 eV/Å³ = 1602.176634 kbar).
 EV_A3_PER_KBAR = 1 / 1602.176634
 
-#: Takes a sentence that the user should read: what was left out, and why.
-Remark = Callable[[str], None]
-
 RunKind = Literal["cells", "relaxation", "md"]
+
+#: Which end of a relaxation a separate cell is.
+Role = Literal["start", "end"]
+
+
+@dataclass(frozen=True)
+class Importing:
+    """What every importer is given beside its file.
+
+    Attributes
+    ----------
+    config
+        Settings.
+    remark
+        Takes a sentence that the user should read: what was left out, and why.
+    """
+
+    config: ImportConfig
+    remark: Callable[[str], None]
+
+    def refuse(self, error: DataError) -> None:
+        """Stop at bad data, or leave it out if the user asked for that.
+
+        Raises
+        ------
+        DataError
+            `error`, unless ``config.skip_bad``.
+        """
+        if not self.config.skip_bad:
+            raise error
+        self.remark(f"left out: {error}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +64,18 @@ class Step:
         Number of the step in its run, from 0; steps that were left out are counted.
     free
         Components of the forces that the run let move, ``(n_atoms, 3)``; None: all.
+    role
+        Which end of a relaxation a separate cell is, where the source tells.
+    own_group
+        Group of a separate cell that names none and whose atoms fit no lattice.
     """
 
     atoms: Atoms
     place: Place
     index: int
     free: NDArray[np.bool_] | None = None
+    role: Role | None = None
+    own_group: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,16 @@ are the derivative. With PSTRESS that number is the enthalpy F + PV, and PV is t
 
 import gzip
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from xml.etree import ElementTree as ET
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from moalloy_md.datasets.importers.runs import EV_A3_PER_KBAR, Remark, Run, Step, voigt_from_vasp
+from moalloy_md.datasets.importers.runs import EV_A3_PER_KBAR, Importing, Run, Step, voigt_from_vasp
 from moalloy_md.datasets.importers.vasp_settings import VaspSettings
 from moalloy_md.errors import DataError
 
@@ -23,14 +24,14 @@ _LARGE = frozenset({"eigenvalues", "projected", "dos", "dynmat"})
 
 def open_text(path: Path) -> IO[bytes]:
     """Open a file that may be compressed with gzip."""
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def read_vasprun(path: Path, name: str, remark: Remark) -> Iterator[Run]:
+def read_vasprun(path: Path, name: str, importing: Importing) -> Iterator[Run]:
     """Read a ``vasprun.xml`` (or ``.gz``).
 
     Steps whose electronic loop did not converge, and steps that VASP's machine-learned force field
-    predicted, are left out, and `remark` is told. A file that was cut short gives its finished steps.
+    predicted, are left out with a remark. A file that was cut short gives its finished steps.
 
     Parameters
     ----------
@@ -38,8 +39,8 @@ def read_vasprun(path: Path, name: str, remark: Remark) -> Iterator[Run]:
         The file.
     name
         Of the run.
-    remark
-        Takes sentences for the user.
+    importing
+        Settings; takes remarks.
 
     Yields
     ------
@@ -51,26 +52,21 @@ def read_vasprun(path: Path, name: str, remark: Remark) -> Iterator[Run]:
     DataError
         If the file is not a vasprun.xml, or a number in it cannot be read.
     """
-    reader = _Reader(path, remark)
+    reader = _Reader(path, importing)
     steps = reader.steps()
     first = next(steps, None)
     if first is None:
-        remark(f"{path}: no finished ionic step in it: nothing to import")
+        importing.remark(f"{path}: no finished ionic step in it: nothing to import")
         return
-    yield Run(name, reader.settings.kind, _chain(first, steps))
-
-
-def _chain(first: Step, rest: Iterator[Step]) -> Iterator[Step]:
-    yield first
-    yield from rest
+    yield Run(name, reader.settings.kind, chain([first], steps))
 
 
 class _Reader:
     """State of one pass through a file."""
 
-    def __init__(self, path: Path, remark: Remark) -> None:
+    def __init__(self, path: Path, importing: Importing) -> None:
         self.path = path
-        self.remark = remark
+        self.importing = importing
         self.settings = VaspSettings()
         self.symbols: list[str] = []
         self.free: NDArray[np.bool_] | None = None
@@ -95,7 +91,9 @@ class _Reader:
                     f"{self.path}: expected a vasprun.xml, found text that is no XML or was cut "
                     f"short in its header ({error}). Run VASP again, or leave the file out"
                 ) from error
-            self.remark(f"{self.path}: was cut short; its {index + 1} finished steps were read")
+            self.importing.remark(
+                f"{self.path}: was cut short; its {index + 1} finished steps were read"
+            )
         except (EOFError, gzip.BadGzipFile) as error:
             raise DataError(f"{self.path}: expected gzip data, found a damaged file") from error
 
@@ -103,7 +101,7 @@ class _Reader:
         """Elements below the root when they are complete; what is not needed is thrown away."""
         depth = 0
         root: ET.Element | None = None
-        for event, element in ET.iterparse(file, events=("start", "end")):
+        for event, element in ET.iterparse(file, events=("start", "end")):  # noqa: S314  expat bounds entities
             if event == "start":
                 depth += 1
                 if root is None:
@@ -154,13 +152,13 @@ class _Reader:
         place = f"{self.path}: step {index} (the first is 0)"
         loops = len(element.findall("scstep"))
         if loops == 0:
-            self.remark(
+            self.importing.remark(
                 f"{place}: left out: no electronic steps, so its energy and forces come from "
                 "VASP's machine-learned force field and not from DFT"
             )
             return None
         if loops >= self.settings.number("NELM", 60):
-            self.remark(
+            self.importing.remark(
                 f"{place}: left out: the electronic loop stopped after NELM = {loops} steps "
                 "without converging. Raise NELM or change ALGO, and run it again"
             )

@@ -2,26 +2,46 @@
 
 #include "atom.h"
 #include "comm.h"
-#include "error.h"
 #include "lammps.h"
+#include "utils.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <utility>
+#include <cstring>
 
 using namespace LAMMPS_NS;
 
 namespace moalloy
 {
 
-ModelDeviation::ModelDeviation(LAMMPS *lmp, int every, std::string path)
-    : lmp_(lmp), every_(every), path_(std::move(path))
-{
-}
-
 ModelDeviation::~ModelDeviation()
 {
   if (file_) fclose(file_);
+}
+
+void ModelDeviation::configure(int every, const std::string &path)
+{
+  if (file_ && path != path_) {
+    write_pending();
+    fclose(file_);
+    file_ = nullptr;
+  }
+  every_ = every;
+  path_ = path;
+}
+
+std::string ModelDeviation::open()
+{
+  if (file_ || every_ == 0 || lmp_->comm->me != 0) return {};
+  file_ = fopen(path_.c_str(), "w");
+  if (!file_)
+    return "expected an out_file that can be written, found " + path_ + ": " +
+           std::strerror(errno) + ". Choose another";
+  fprintf(file_, "#%11s%19s%19s%19s%19s%19s%19s\n", "step", "max_devi_v", "min_devi_v",
+          "avg_devi_v", "max_devi_f", "min_devi_f", "avg_devi_f");
+  fflush(file_);
+  return {};
 }
 
 bool ModelDeviation::wanted(bigint step) const
@@ -45,7 +65,8 @@ void ModelDeviation::add(int model, const std::vector<double> &forces, const dou
 
 void ModelDeviation::finish(bigint step, int local)
 {
-  of_atom.resize(lmp_->atom->nmax);
+  step_ = step;
+  of_atom_.resize(std::max(lmp_->atom->nmax, 1));
   double lowest = INFINITY, highest = 0.0, sum = 0.0;
   for (int i = 0; i < local; ++i) {
     const double *f = forces_of_node(i);
@@ -55,50 +76,53 @@ void ModelDeviation::finish(bigint step, int local)
       for (int m = 0; m < models_; ++m) mean += f[3 * m + a] / models_;
       for (int m = 0; m < models_; ++m) square += (f[3 * m + a] - mean) * (f[3 * m + a] - mean);
     }
-    of_atom[i] = std::sqrt(square / models_);
-    lowest = std::min(lowest, of_atom[i]);
-    highest = std::max(highest, of_atom[i]);
-    sum += of_atom[i];
+    of_atom_[i] = std::sqrt(square / models_);
+    lowest = std::min(lowest, of_atom_[i]);
+    highest = std::max(highest, of_atom_[i]);
+    sum += of_atom_[i];
   }
   if (every_ == 0 || step % every_ != 0) return;
-  double force[3];
-  MPI_Reduce(&highest, &force[0], 1, MPI_DOUBLE, MPI_MAX, 0, lmp_->world);
-  MPI_Reduce(&lowest, &force[1], 1, MPI_DOUBLE, MPI_MIN, 0, lmp_->world);
-  MPI_Reduce(&sum, &force[2], 1, MPI_DOUBLE, MPI_SUM, 0, lmp_->world);
+  Row row{step, {0.0, INFINITY, 0.0}, {}};
+  MPI_Reduce(&highest, &row.force[0], 1, MPI_DOUBLE, MPI_MAX, 0, lmp_->world);
+  MPI_Reduce(&lowest, &row.force[1], 1, MPI_DOUBLE, MPI_MIN, 0, lmp_->world);
+  MPI_Reduce(&sum, &row.force[2], 1, MPI_DOUBLE, MPI_SUM, 0, lmp_->world);
   std::vector<double> all(virials_.size());
   MPI_Reduce(virials_.data(), all.data(), static_cast<int>(all.size()), MPI_DOUBLE, MPI_SUM, 0,
              lmp_->world);
   if (lmp_->comm->me != 0) return;
   const double atoms = static_cast<double>(lmp_->atom->natoms);
-  force[2] /= atoms;
-  double virial[3] = {0.0, INFINITY, 0.0};
+  row.force[2] /= atoms;
   for (int c = 0; c < 9; ++c) {
     double mean = 0.0, square = 0.0;
     for (int m = 0; m < models_; ++m) mean += all[9 * m + c] / models_;
     for (int m = 0; m < models_; ++m) square += (all[9 * m + c] - mean) * (all[9 * m + c] - mean);
     const double deviation = std::sqrt(square / models_) / atoms;
-    virial[0] = std::max(virial[0], deviation);
-    virial[1] = std::min(virial[1], deviation);
-    virial[2] += deviation * deviation / 9;
+    row.virial[0] = std::max(row.virial[0], deviation);
+    row.virial[1] = std::min(row.virial[1], deviation);
+    row.virial[2] += deviation * deviation / 9;
   }
-  virial[2] = std::sqrt(virial[2]);
-  write(step, virial, force);
+  row.virial[2] = std::sqrt(row.virial[2]);
+  pending_ = row;
 }
 
-void ModelDeviation::write(bigint step, const double virial[3], const double force[3])
+double *ModelDeviation::of_atoms(bigint step) { return step == step_ ? of_atom_.data() : nullptr; }
+
+void ModelDeviation::write_before(bigint step)
 {
-  if (!file_) {
-    file_ = fopen(path_.c_str(), "w");
-    if (!file_)
-      lmp_->error->one(FLERR, "pair_style mace/native: cannot write {}: choose another out_file",
-                       path_);
-    fprintf(file_, "#%11s%19s%19s%19s%19s%19s%19s\n", "step", "max_devi_v", "min_devi_v",
-            "avg_devi_v", "max_devi_f", "min_devi_f", "avg_devi_f");
-  }
-  fprintf(file_, "%12lld", static_cast<long long>(step));
-  for (int k = 0; k < 3; ++k) fprintf(file_, " %18.6e", virial[k]);
-  for (int k = 0; k < 3; ++k) fprintf(file_, " %18.6e", force[k]);
-  fprintf(file_, "\n");
+  if (pending_ && pending_->step != step) write_pending();
+}
+
+void ModelDeviation::write_pending()
+{
+  if (!pending_ || !file_) return;
+  std::string line = fmt::format("{:12d}", pending_->step);
+  for (const double v : pending_->virial) line += fmt::format(" {:18.6e}", v);
+  for (const double f : pending_->force) line += fmt::format(" {:18.6e}", f);
+  pending_.reset();
+  // the last step of a run is the first of the next
+  if (line == last_line_) return;
+  last_line_ = line;
+  fprintf(file_, "%s\n", line.c_str());
   fflush(file_);
 }
 

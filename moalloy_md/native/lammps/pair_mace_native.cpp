@@ -19,6 +19,8 @@
 #include <cmath>
 #include <cstring>
 #include <new>
+#include <string_view>
+#include <utility>
 
 using namespace LAMMPS_NS;
 
@@ -57,7 +59,8 @@ std::string amount(double bytes)
 
 }  // namespace
 
-PairMACENative::PairMACENative(LAMMPS *lmp) : Pair(lmp)
+PairMACENative::PairMACENative(LAMMPS *lmp)
+    : Pair(lmp), deviation(std::make_unique<moalloy::ModelDeviation>(lmp))
 {
   single_enable = 0;
   restartinfo = 0;
@@ -90,7 +93,7 @@ void PairMACENative::settings(int narg, char **arg)
 {
   precision = "file";
   int every = 0;
-  std::string path = "model_devi.out";
+  std::string path;
   for (int i = 0; i < narg; i += 2) {
     const std::string keyword = arg[i], value = i + 1 < narg ? arg[i + 1] : "nothing";
     if (keyword == "precision" && (value == "float" || value == "double"))
@@ -98,20 +101,29 @@ void PairMACENative::settings(int narg, char **arg)
     else if (keyword == "precision")
       error->all(FLERR, "pair_style {}: expected precision float or double, found {}", STYLE,
                  value);
-    else if (keyword == "out_freq" && utils::is_integer(value) && std::stol(value) > 0)
-      every = utils::inumeric(FLERR, value, false, lmp);
-    else if (keyword == "out_freq")
-      error->all(FLERR, "pair_style {}: expected out_freq and a number of steps, found {}", STYLE,
-                 value);
-    else if (keyword == "out_file" && i + 1 < narg)
+    else if (keyword == "out_freq") {
+      if (utils::is_integer(value)) every = utils::inumeric(FLERR, value, false, lmp);
+      if (every <= 0)
+        error->all(FLERR, "pair_style {}: expected out_freq and a number of steps, found {}", STYLE,
+                   value);
+    } else if (keyword == "out_file" && i + 1 < narg)
       path = value;
+    else if (keyword == "out_file")
+      error->all(FLERR, "pair_style {}: expected out_file and a name, found nothing", STYLE);
     else
       error->all(FLERR,
                  "pair_style {}: expected precision float|double, out_freq N or out_file FILE, "
                  "found {}: mend the pair_style line",
                  STYLE, keyword);
   }
-  deviation = std::make_unique<moalloy::ModelDeviation>(lmp, every, path);
+  if (!path.empty() && every == 0)
+    error->all(FLERR,
+               "pair_style {}: expected out_freq N beside out_file {}, found none: say every how "
+               "many steps to write, or leave out the file",
+               STYLE, path);
+  deviation->configure(every, path.empty() ? "model_devi.out" : path);
+  // the same style again, to change a setting: LAMMPS keeps this object and its coefficients
+  if (!members.empty()) make_engines();
 }
 
 void PairMACENative::coeff(int narg, char **arg)
@@ -122,18 +134,22 @@ void PairMACENative::coeff(int narg, char **arg)
         "pair_style {}: expected 'pair_coeff * * model.safetensors' and one element per atom "
         "type: mend the pair_coeff line",
         STYLE);
-  // everything before the names is a file: several make a committee
-  const int n_types = atom->ntypes, n_files = narg - 2 - n_types;
-  if (n_files < 1 || (n_files > 1 && !utils::strmatch(arg[1 + n_files], "\\.safetensors$")))
+  // the first is a file whatever its name; more of them make a committee
+  int n_files = 1;
+  while (2 + n_files < narg && std::string_view(arg[2 + n_files]).ends_with(".safetensors"))
+    ++n_files;
+  const int n_types = atom->ntypes, n_names = narg - 2 - n_files;
+  if (n_names != n_types)
     error->all(FLERR,
                "pair_style {}: expected {} element name{} after the model file, one per atom type, "
-               "found {}: mend the pair_coeff line",
-               STYLE, n_types, n_types == 1 ? "" : "s", narg - 3);
+               "found {}: mend the pair_coeff line (the files of a committee end in .safetensors)",
+               STYLE, n_types, n_types == 1 ? "" : "s", n_names);
   if (!allocated) allocate();
-  members.clear();
-  members.resize(n_files);
   r_max = 0.0;
-  for (int k = 0; k < n_files; ++k) load(members[k], arg[2 + k], n_types, arg + 2 + n_files);
+  members.clear();
+  std::vector<Member> loaded(n_files);
+  for (int k = 0; k < n_files; ++k) load(loaded[k], arg[2 + k], n_types, arg + 2 + n_files);
+  members = std::move(loaded);
   make_engines();
 }
 
@@ -154,6 +170,7 @@ void PairMACENative::load(Member &member, const char *path, int n_types, char **
 
 void PairMACENative::make_engines()
 {
+  announced = false;
   comm_forward = comm_reverse = 0;
   for (Member &member : members) {
     std::vector<int> elements;
@@ -190,6 +207,16 @@ void PairMACENative::make_engines()
 void PairMACENative::init_style()
 {
   moalloy::check_can_run(lmp, STYLE);
+  if (deviation->writes() && members.size() < 2)
+    error->all(FLERR,
+               "pair_style {}: expected several model files for out_freq, which compares their "
+               "forces, found one: add files to the pair_coeff line or remove out_freq",
+               STYLE);
+  moalloy::stop_all_for(lmp, STYLE, deviation->open());
+  // Hybrid styles take the sizes of messages when they are made, before models are known; the
+  // buffers are made from theirs, after this.
+  force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
+  force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   // Messages go between the layers, so neighbours within one r_max are all that a rank needs.
   neighbor->add_request(this, NeighConst::REQ_FULL);
   wall = wall_communication = atom_steps = edge_steps = 0.0;
@@ -245,6 +272,7 @@ void PairMACENative::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   const double start = platform::walltime();
+  deviation->write_before(update->ntimestep);
   const bool compare = members.size() > 1 && deviation->wanted(update->ntimestep);
   if (compare) deviation->begin(static_cast<int>(members.size()), atom->nlocal + atom->nghost);
   for (size_t k = 0; k < members.size(); ++k) {
@@ -322,8 +350,7 @@ void PairMACENative::tally(const Member &member, double share)
         vatom[i][k] += component(&engine.virials()[9 * static_cast<size_t>(i)], k);
 }
 
-// ---- messages between the layers
-// --------------------------------------------------------------------
+// ---- messages between the layers ----
 
 void PairMACENative::communicate(bool forward)
 {
@@ -377,11 +404,11 @@ void PairMACENative::unpack_reverse_comm(int n, int *nodes, double *buffer)
       deviation->forces_of_node(nodes[k])[c] += buffer[k * numbers + c];
 }
 
-// ---- what it tells
-// ----------------------------------------------------------------------------------
+// ---- what it tells ----
 
 void PairMACENative::finish()
 {
+  deviation->write_pending();
   const double mine[5] = {wall, wall_communication, atom_steps, edge_steps, memory_usage()};
   double sum[5];
   MPI_Reduce(mine, sum, 5, MPI_DOUBLE, MPI_SUM, 0, world);
@@ -418,6 +445,5 @@ void *PairMACENative::extract_peratom(const char *name, int &columns)
 {
   columns = 0;
   if (strcmp(name, "deviation") != 0 || members.size() < 2) return nullptr;
-  deviation->of_atom.resize(std::max<size_t>(deviation->of_atom.size(), atom->nmax));
-  return deviation->of_atom.data();
+  return deviation->of_atoms(update->ntimestep);
 }

@@ -1,0 +1,1 @@
+"""Contenders in processes of their own that take turns: what the benchmarks here share."""

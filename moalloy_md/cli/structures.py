@@ -1,0 +1,347 @@
+"""``moalloy structures``: cells to compute with DFT."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from moalloy_md.config import StrictModel, load_config, validate
+from moalloy_md.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from moalloy_md.structures.dilute import DiluteCounts
+
+app = typer.Typer(no_args_is_help=True, help="Make doped cells to compute with DFT.")
+
+Config = TypeVar("Config", bound=StrictModel)
+
+
+class LatticeOption(StrEnum):
+    """Names of the lattices."""
+
+    BCC = "bcc"
+    FCC = "fcc"
+
+
+class PairsOption(StrEnum):
+    """Which pairs of dopants."""
+
+    ALL = "all"
+    EQUAL = "equal"
+    NONE = "none"
+
+
+class SpinOption(StrEnum):
+    """Which start moments for two magnetic atoms."""
+
+    PARALLEL = "parallel"
+    BOTH = "both"
+
+
+OutOption = Annotated[Path, typer.Option(help="File to write: extended XYZ, one cell a frame.")]
+VaspOption = Annotated[
+    Path | None, typer.Option(help="Folder to make with VASP inputs, one folder a cell.")
+]
+HostOption = Annotated[str | None, typer.Option(help="Host element. (default Mo)")]
+LatticeNameOption = Annotated[
+    LatticeOption | None, typer.Option(help="Crystal structure. (default bcc)")
+]
+RepeatOption = Annotated[
+    str | None,
+    typer.Option(help="Cubic cells along x, y and z: 4 or 4,4,6. (default 4 for bcc, 3 for fcc)"),
+]
+EdgeOption = Annotated[
+    float | None,
+    typer.Option(
+        "--a0-angstrom", help="Edge of the cubic cell, Å. (default for Mo: 3.1625 bcc, 4.0067 fcc)"
+    ),
+]
+RattleOption = Annotated[
+    str | None,
+    typer.Option(help="Displaced variants: standard deviations of the coordinates, Å: 0.06,0.12."),
+]
+CopiesOption = Annotated[
+    int | None, typer.Option(min=1, help="Displaced variants of each kind. (default 1)")
+]
+StrainOption = Annotated[
+    str | None, typer.Option(help="Strained variants: relative change of the edges: -0.02,0.02.")
+]
+ShearOption = Annotated[
+    str | None, typer.Option(help="Sheared variants: y grows by this much of x: 0.02.")
+]
+IdealOption = Annotated[
+    bool | None,
+    typer.Option("--ideal/--no-ideal", help="The cells on ideal sites. (default yes)"),
+]
+SpinStartsOption = Annotated[
+    SpinOption | None,
+    typer.Option(help="Start moments of two magnetic dopants. (default parallel)"),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="YAML file with these settings instead of the options.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")]
+
+
+@app.command("dilute")
+def dilute_command(
+    *,
+    out: OutOption,
+    dopants: Annotated[
+        str | None, typer.Option(help="Symbols: W,Re,Fe. (default: the package's 20 dopants)")
+    ] = None,
+    pairs: Annotated[
+        PairsOption | None,
+        typer.Option(help="Two dopants: all pairs, those of one element, none. (default all)"),
+    ] = None,
+    shells: Annotated[
+        str | None, typer.Option(help="Neighbour shells of the second dopant. (default 1,2,3)")
+    ] = None,
+    vacancy_shells: Annotated[
+        str | None, typer.Option(help="Shells in which a single dopant has a vacancy: 1,2.")
+    ] = None,
+    host: HostOption = None,
+    lattice: LatticeNameOption = None,
+    repeat: RepeatOption = None,
+    lattice_parameter_angstrom: EdgeOption = None,
+    ideal: IdealOption = None,
+    rattle: RattleOption = None,
+    copies: CopiesOption = None,
+    strain: StrainOption = None,
+    shear: ShearOption = None,
+    spin_starts: SpinStartsOption = None,
+    vasp: VaspOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One or two dopants in a host, each symmetry-distinct cell once: the paper's, and beyond.
+
+    The second dopant sits in a neighbour shell of the first. Without options: Mo, bcc 4×4×4, one
+    and two of 20 dopants in three shells, 651 cells.
+    """
+    from moalloy_md.structures.dilute import DiluteConfig, dilute_cells, dilute_counts
+
+    given = {
+        "dopants": _words(dopants),
+        "pairs": None if pairs is None else pairs.value,
+        "shells": _words(shells),
+        "vacancy_shells": _words(vacancy_shells),
+        **_host(host, lattice, repeat, lattice_parameter_angstrom),
+        **_variants(
+            ideal=ideal,
+            rattle=rattle,
+            copies=copies,
+            strain=strain,
+            shear=shear,
+            spin_starts=spin_starts,
+        ),
+    }
+    settings = _settings(given, config, DiluteConfig)
+    counts = dilute_counts(settings)
+    cells = list(dilute_cells(settings))
+    _write(cells, out, vasp)
+    if as_json:
+        summary = {**counts.as_dict(), "cells": len(cells), "out": str(out)}
+        typer.echo(json.dumps({**summary, "vasp": None if vasp is None else str(vasp)}, indent=2))
+        return
+    typer.echo(_formula(counts, len(settings.dopants)))
+    several = sorted({(a.info["shell"], a.info["n_contacts"]) for a in cells if "shell" in a.info})
+    images = [f"{n} in shell {shell}" for shell, n in several if n > 1]
+    if images:
+        typer.echo(f"Small cell: one dopant has several images of the other: {', '.join(images)}.")
+    _say_written(cells, out, vasp)
+
+
+@app.command("random")
+def random_command(
+    *,
+    out: OutOption,
+    dopants: Annotated[
+        str | None, typer.Option(help="Atomic fraction of each dopant: W=0.05,Ta=0.02.")
+    ] = None,
+    n_cells: Annotated[
+        int | None, typer.Option(min=1, help="Cells with different sites. (default 1)")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Draws the sites. (default 0)")] = None,
+    host: HostOption = None,
+    lattice: LatticeNameOption = None,
+    repeat: RepeatOption = None,
+    lattice_parameter_angstrom: EdgeOption = None,
+    ideal: IdealOption = None,
+    rattle: RattleOption = None,
+    copies: CopiesOption = None,
+    strain: StrainOption = None,
+    shear: ShearOption = None,
+    spin_starts: SpinStartsOption = None,
+    vasp: VaspOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Random solid solutions of the host."""
+    from moalloy_md.structures.solid_solution import RandomConfig, random_cells
+
+    given = {
+        "dopants": _fractions(dopants),
+        "n_cells": n_cells,
+        "seed": seed,
+        **_host(host, lattice, repeat, lattice_parameter_angstrom),
+        **_variants(
+            ideal=ideal,
+            rattle=rattle,
+            copies=copies,
+            strain=strain,
+            shear=shear,
+            spin_starts=spin_starts,
+        ),
+    }
+    settings = _settings(given, config, RandomConfig)
+    cells = list(random_cells(settings))
+    _write(cells, out, vasp)
+    if as_json:
+        content = {"cells": len(cells), "out": str(out)}
+        typer.echo(json.dumps({**content, "vasp": None if vasp is None else str(vasp)}, indent=2))
+    else:
+        _say_written(cells, out, vasp)
+
+
+@app.command("vasp")
+def vasp_command(
+    cells: Annotated[Path, typer.Argument(metavar="CELLS.extxyz", help="Cells with names.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to make, with one folder a cell.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file: task, encut_ev, kspacing_per_angstrom, incar and so on."),
+    ] = None,
+) -> None:
+    """VASP inputs for cells of any origin: POSCAR, INCAR, KPOINTS; POTCAR is yours to add.
+
+    Cells with Cr, Mn, Fe, Co or Ni are spin-polarised.
+    """
+    from moalloy_md.datasets.extxyz import iter_atoms
+    from moalloy_md.structures.vasp import VaspConfig, write_vasp_inputs
+
+    settings = VaspConfig() if config is None else load_config(config, VaspConfig)
+    images = []
+    for index, (_, atoms) in enumerate(iter_atoms(cells)):
+        atoms.info.setdefault("name", f"cell-{index:05d}")
+        images.append(atoms)
+    write_vasp_inputs(out, images, settings, watch=_bar("Writing VASP inputs", len(images)))
+    typer.echo(f"{len(images)} folders written to {out}; its README.md says how to add POTCAR")
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(name: str, text: str | None) -> list[float]:
+    try:
+        return [float(word) for word in _words(text) or []]
+    except ValueError:
+        raise ConfigError(
+            f"--{name}: expected numbers with commas between them, found {text!r}"
+        ) from None
+
+
+def _fractions(text: str | None) -> dict[str, float] | None:
+    if text is None:
+        return None
+    fractions = {}
+    for word in _words(text) or []:
+        symbol, equals, number = word.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--dopants: expected symbol=fraction, such as W=0.05,Ta=0.02, found {word!r}"
+            )
+        (fractions[symbol.strip()],) = _numbers("dopants", number)
+    return fractions
+
+
+def _host(
+    host: str | None, lattice: LatticeOption | None, repeat: str | None, edge: float | None
+) -> dict[str, Any]:
+    cells = _words(repeat)
+    return {
+        "host": host,
+        "lattice": None if lattice is None else lattice.value,
+        "repeat": cells * 3 if cells and len(cells) == 1 else cells,
+        "lattice_parameter_angstrom": edge,
+    }
+
+
+def _variants(
+    *,
+    ideal: bool | None,
+    rattle: str | None,
+    copies: int | None,
+    strain: str | None,
+    shear: str | None,
+    spin_starts: SpinOption | None,
+) -> dict[str, Any]:
+    made = [
+        *({"rattle_angstrom": x, "copies": copies or 1} for x in _numbers("rattle", rattle)),
+        *({"strain": x} for x in _numbers("strain", strain)),
+        *({"shear": x} for x in _numbers("shear", shear)),
+    ]
+    if copies is not None and rattle is None:
+        raise ConfigError("--copies: expected --rattle beside it: without, copies would be equal")
+    return {
+        "ideal": ideal,
+        "variants": made or None,
+        "spin_starts": None if spin_starts is None else spin_starts.value,
+    }
+
+
+def _settings(given: dict[str, Any], config: Path | None, model: type[Config]) -> Config:
+    """Take the settings from the options or from a file, never from both."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if config is None:
+        return validate(chosen, model, source="structures")
+    if chosen:
+        raise ConfigError(
+            f"expected either --config or options, found --config {config} and "
+            f"{', '.join(chosen)}. Leave one out"
+        )
+    return load_config(config, model)
+
+
+def _write(cells: Sequence["Atoms"], out: Path, vasp: Path | None) -> None:
+    from moalloy_md.structures.files import write_cells
+    from moalloy_md.structures.vasp import VaspConfig, write_vasp_inputs
+
+    write_cells(out, cells)
+    if vasp is not None:
+        write_vasp_inputs(vasp, cells, VaspConfig(), watch=_bar("Writing VASP inputs", len(cells)))
+
+
+def _bar(title: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    screen = Console(stderr=True)
+    return lambda items: track(items, title, total=total, console=screen, transient=True)
+
+
+def _formula(counts: "DiluteCounts", n: int) -> str:
+    terms = [
+        (counts.pure, "pure host"),
+        (counts.singles, "with one dopant"),
+        (
+            counts.pairs,
+            f"with two ({counts.element_pairs} pairs of elements × {counts.pair_places} places)",
+        ),
+        (counts.vacancies, "with a vacancy"),
+    ]
+    listed = ", ".join(f"{number} {what}" for number, what in terms if number)
+    return f"{counts.total} symmetry-distinct decorations with {n} dopants: {listed}"
+
+
+def _say_written(cells: Sequence["Atoms"], out: Path, vasp: Path | None) -> None:
+    typer.echo(f"{len(cells)} cells written to {out}")
+    if vasp is not None:
+        typer.echo(f"VASP inputs in {vasp}; its README.md says how to add POTCAR")

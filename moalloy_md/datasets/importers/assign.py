@@ -1,0 +1,129 @@
+"""Host, group, state and name of the frames of a run."""
+
+from collections.abc import Iterator
+
+from ase import Atoms
+
+from moalloy_md.datasets.decorations import decoration
+from moalloy_md.datasets.frames import Frame, frame_from_atoms
+from moalloy_md.datasets.importers.config import ImportConfig
+from moalloy_md.datasets.importers.runs import Importing, Run, Step
+from moalloy_md.datasets.lattice_sites import LatticeFit, fit_lattice
+from moalloy_md.datasets.states import IDEAL_BELOW_ANGSTROM, max_force
+from moalloy_md.errors import DataError
+
+
+def frames_of(run: Run, importing: Importing, source: str) -> Iterator[Frame]:
+    """Frames of a run with host, group, state, name and source.
+
+    - The steps of a relaxation are one group, named after the decoration of the lattice sites (so
+      that every relaxation of one decoration joins it) or, where the atoms fit no lattice, after
+      the run. The first step is ``ideal`` if it stands on the sites of an undistorted lattice, the last
+      one ``relaxed`` if its forces are small, all else ``noneq``.
+    - An MD trajectory is one group, or blocks with gaps between them as the settings say.
+    - Separate cells keep the group and state that they have. Without a group they get that of
+      their decoration; without a state they are ``ideal`` on lattice sites, ``relaxed`` off them with
+      small forces, else ``noneq``.
+
+    Parameters
+    ----------
+    run
+        Its steps are read one by one.
+    importing
+        Settings; takes remarks.
+    source
+        File name for ``info["source"]``, where a frame does not have one.
+
+    Raises
+    ------
+    DataError
+        If a step breaks the dataset contract or cannot be read.
+    """
+    labelled = {"md": _trajectory, "relaxation": _relaxation, "cells": _cells}[run.kind]
+    for step in labelled(run, importing.config):
+        step.atoms.info.setdefault("host", importing.config.host)
+        try:
+            frame = frame_from_atoms(step.atoms, source=source, place=step.place)
+        except DataError as error:
+            importing.refuse(error)
+        else:
+            yield frame
+
+
+def _trajectory(run: Run, config: ImportConfig) -> Iterator[Step]:
+    for step in run.steps:
+        info = step.atoms.info
+        info.update(group=run.name, state="noneq", name=f"{run.name}-step{step.index}")
+        if config.md_block is not None:
+            block, position = divmod(step.index, config.md_block + config.md_gap)
+            if position >= config.md_block:
+                continue
+            info["group"] = f"{run.name}-block{block}"
+        yield step
+
+
+def _relaxation(run: Run, config: ImportConfig) -> Iterator[Step]:
+    group, previous = run.name, None
+    for step in run.steps:
+        step.atoms.info["name"] = f"{run.name}-step{step.index}"
+        if previous is None:
+            fit = fit_lattice(step.atoms)
+            group = _decoration_name(fit, step.atoms) or run.name
+            step.atoms.info["state"] = "ideal" if _on_sites(fit) else "noneq"
+        else:
+            step.atoms.info["state"] = "noneq"
+            yield previous
+        step.atoms.info["group"] = group
+        previous = step
+    if previous is None:
+        return
+    if previous.index == 0:
+        previous.atoms.info["name"] = run.name
+        previous.atoms.info["state"] = _state_alone(previous, fit_lattice(previous.atoms), config)
+    elif _forces_vanish(previous, config):
+        previous.atoms.info["state"] = "relaxed"
+    yield previous
+
+
+def _cells(run: Run, config: ImportConfig) -> Iterator[Step]:
+    for step in run.steps:
+        info = step.atoms.info
+        if "group" not in info or "state" not in info:
+            fit = fit_lattice(step.atoms)
+            group = _decoration_name(fit, step.atoms) or step.own_group
+            if group is not None:
+                info.setdefault("group", group)
+            info.setdefault("state", _state(step, fit, config))
+        yield step
+
+
+def _state(step: Step, fit: LatticeFit | None, config: ImportConfig) -> str:
+    if step.role == "start":
+        return "ideal" if _on_sites(fit) else "noneq"
+    if step.role == "end":
+        return "relaxed" if _forces_vanish(step, config) else "noneq"
+    return _state_alone(step, fit, config)
+
+
+def _state_alone(step: Step, fit: LatticeFit | None, config: ImportConfig) -> str:
+    """State of a cell of which nothing is known but itself."""
+    if _on_sites(fit):
+        return "ideal"
+    # On the sites of a distorted lattice forces vanish by symmetry: that is strained, not relaxed.
+    displaced = fit is None or fit.max_displacement_angstrom > IDEAL_BELOW_ANGSTROM
+    return "relaxed" if displaced and _forces_vanish(step, config) else "noneq"
+
+
+def _on_sites(fit: LatticeFit | None) -> bool:
+    return fit is not None and fit.is_ideal(displacement_angstrom=IDEAL_BELOW_ANGSTROM)
+
+
+def _forces_vanish(step: Step, config: ImportConfig) -> bool:
+    forces = step.atoms.arrays.get("REF_forces")
+    if forces is None or forces.shape != (len(step.atoms), 3) or forces.dtype.kind not in "fi":
+        return False  # `frame_from_atoms` says what is wrong
+    return max_force(forces, step.free) <= config.relaxed_below_ev_per_angstrom
+
+
+def _decoration_name(fit: LatticeFit | None, atoms: Atoms) -> str | None:
+    return None if fit is None else decoration(fit, atoms.numbers).name
