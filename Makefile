@@ -3,6 +3,8 @@
 #   make quickstart   the whole chain on bundled data: quickstart/report.html
 #   make test         every check that needs no hours
 #   make lint         ruff, mypy, clang-format
+#   make docs         docs/options.md anew, from config.py
+#   make bench        speed beside mace-torch and symmetrix-xl; wants an idle machine
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find moalloy_md/native -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
 ENGINE := $(filter-out moalloy_md/native/lammps/%,$(SOURCES))
 
-.PHONY: venv quickstart test test-slow lint format clean
+.PHONY: venv quickstart test test-slow lint format docs bench clean
 
 venv: $(VENV)/.ready
 
@@ -52,6 +54,12 @@ format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(filter %.cpp %.h,$(SOURCES))
+
+docs: venv
+	$(BIN)/python docs/generate_options.py
+
+bench: venv
+	$(BIN)/python benchmarks/engine_speed.py
 
 clean:
 	rm -rf $(VENV) build dist quickstart

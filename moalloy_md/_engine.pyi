@@ -1,4 +1,4 @@
-"""Types of the native engine's binding (moalloy_md/native/python/binding.cpp)."""
+# Types of the native engine's binding (moalloy_md/native/python/binding.cpp).
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class Engine:
         receivers: NDArray[np.int32],
         vectors: NDArray[np.float64],
         threads: int = 1,
-        virials: bool = False,  # noqa: FBT001, FBT002
+        virials: bool = False,
     ) -> dict[str, Any]: ...
     @property
     def r_max(self) -> float: ...

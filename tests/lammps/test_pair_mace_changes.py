@@ -29,7 +29,7 @@ CHANGES = {
 fix swap all atom/swap 1 2 4711 5000.0 ke no types 1 2
 fix swap2 all atom/swap 1 2 4712 5000.0 ke no types 3 4
 thermo 1
-run 10
+run 5
 print "accepted $(f_swap[2]+f_swap2[2]:%.0f)"
 """,
     "types": "run 0\nset atom 1*5 type 4\nset atom 7 type 1\nrun 0\n",
@@ -78,11 +78,11 @@ def test_restart_goes_on_as_if_nothing_had_happened(random_potential, tmp_path, 
     lmp.write_data(doped_cell(ELEMENTS, n=3, seed=71), TYPES, tmp_path)
     move = "fix move all nve\ntimestep 0.001\n"
     whole = SETUP.format(read="read_data data.lmp", pair_lines=lines) + (
-        "velocity all create 800.0 5\n" + move + "run 20\nwrite_restart half\nrun 20\n"
+        "velocity all create 800.0 5\n" + move + "run 10\nwrite_restart half\nrun 10\n"
     )
     status, output = lmp.run_script(whole, tmp_path, ranks=ranks)
     assert status == 0, output[-2000:]
-    half = SETUP.format(read="read_restart half", pair_lines=lines) + move + "run 20\n"
+    half = SETUP.format(read="read_restart half", pair_lines=lines) + move + "run 10\n"
     status, again = lmp.run_script(half, tmp_path, ranks=ranks)
     assert status == 0, again[-2000:]
     assert last_energy(again)[0] == pytest.approx(last_energy(output)[0], abs=1e-9)

@@ -1,19 +1,22 @@
-"""What pair_style mace cannot do is refused in a sentence before the run starts."""
+"""What the pair styles cannot do is refused in a sentence before the run starts."""
 
-import numpy as np
 import pytest
 import torch
 from support import lmp
 from support.cells import two_atom_cell
-from support.models import random_model, save_model
+from support.models import save_model
+from support.styles import write_potential
 
-pytestmark = pytest.mark.usefixtures("torch_plugin")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 TYPES = ("Mo", "W")
 
+only_mace = pytest.mark.parametrize("style", ["mace"], indirect=True)
+only_native = pytest.mark.parametrize("style", ["mace/native"], indirect=True)
+
 
 @pytest.fixture
-def refused(tmp_path):
+def refused(style, tmp_path):
     """Return a function that runs lmp on a 2-atom cell and gives its error message."""
 
     def run(pair_lines, *, ranks=1, change=lambda text: text, **options):
@@ -31,24 +34,27 @@ def refused(tmp_path):
 
 
 @pytest.fixture
-def file(scripted):
-    return scripted(elements=("V", "Mo", "Ta", "W"))[1]
+def potential(random_potential):
+    return random_potential(elements=("V", "Mo", "Ta", "W"))
 
 
-def style(file, names="Mo W"):
-    return f"pair_style mace\npair_coeff * * {file} {names}"
+# --- what LAMMPS is set to
 
 
-def test_units_other_than_metal(refused, file):
-    message = refused(style(file), change=lambda text: text.replace("units metal", "units real"))
+def test_units_other_than_metal(refused, potential):
+    def real(text):
+        return text.replace("units metal", "units real")
+
+    message = refused(potential.lines(TYPES), change=real)
     assert "expected units metal, found units real" in message
 
 
-def test_newton_off(refused, file):
-    assert "expected newton on, found newton off" in refused(style(file), before="newton off")
+def test_newton_off(refused, potential):
+    message = refused(potential.lines(TYPES), before="newton off")
+    assert "expected newton on, found newton off" in message
 
 
-def test_atoms_without_ids(file, tmp_path):
+def test_atoms_without_ids(potential, tmp_path):
     text = f"""
 units metal
 atom_modify id no
@@ -57,7 +63,7 @@ region box block 0 2 0 2 0 2
 create_box 2 box
 create_atoms 1 box
 mass * 95.0
-{style(file)}
+{potential.lines(TYPES)}
 run 0
 """
     status, output = lmp.run_script(text, tmp_path)
@@ -65,114 +71,226 @@ run 0
     assert "expected atoms with IDs, found atom_modify id no: remove it" in output
 
 
-def test_several_ranks_without_domain_decomposition(refused, file):
-    lines = f"pair_style mace no_domain_decomposition\npair_coeff * * {file} Mo W"
-    message = refused(lines, ranks=2)
+@only_mace
+def test_several_ranks_without_domain_decomposition(refused, potential):
+    message = refused(potential.lines(TYPES, "no_domain_decomposition"), ranks=2)
     assert "no_domain_decomposition works on one rank, found 2" in message
 
 
+@only_mace
 @pytest.mark.parametrize("mode", ["multi", "multi/old"])
-def test_several_ranks_with_ghost_cutoffs_by_type(refused, file, mode):
-    lines = f"neighbor 1.0 {mode}\ncomm_modify mode {mode}\n" + style(file)
+def test_several_ranks_with_ghost_cutoffs_by_type(refused, potential, mode):
+    lines = f"neighbor 1.0 {mode}\ncomm_modify mode {mode}\n" + potential.lines(TYPES)
     message = refused(lines, ranks=2, change=lambda text: text.replace("neighbor 1.0 bin", ""))
     assert "expected comm_modify mode single on several ranks" in message
 
 
+# --- pair_style
+
+KEYWORDS = "expected precision float|double, out_freq N or out_file FILE, found "
+OUT_FREQ = "expected out_freq and a number of steps, found "
+
+
+@only_mace
 def test_unknown_keyword(refused):
     message = refused("pair_style mace no_domain_decompositon")
     assert "expected nothing or no_domain_decomposition, found no_domain_decompositon" in message
 
 
-@pytest.mark.parametrize(("names", "found"), [("Mo", 1), ("Mo W Ta", 3), ("", 0)])
-def test_wrong_number_of_elements(refused, file, names, found):
-    message = refused(style(file, names))
-    assert (
-        f"expected 2 element names after the model file, one per atom type, found {found}"
-        in message
-    )
+@only_native
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ("no_domain_decomposition", KEYWORDS + "no_domain_decomposition"),
+        ("float", KEYWORDS + "float"),
+        ("precision", "expected precision float or double, found nothing"),
+        ("precision float32", "expected precision float or double, found float32"),
+        ("out_freq", OUT_FREQ + "nothing"),
+        ("out_freq 0", OUT_FREQ + "0"),
+        ("out_freq -5", OUT_FREQ + "-5"),
+        ("out_freq 2.5", OUT_FREQ + "2.5"),
+        ("out_freq 99999999999999999999", "99999999999999999999"),  # LAMMPS's own words
+        ("out_freq 5 out_file", "expected out_file and a name, found nothing"),
+        ("out_file devi.out", "expected out_freq N beside out_file devi.out, found none"),
+    ],
+)
+def test_keywords(refused, keywords, sentence):
+    assert sentence in refused(f"pair_style mace/native {keywords}")
 
 
-def test_element_that_the_model_lacks(refused, file):
-    message = refused(style(file, "Mo Re"))
-    assert "knows V Mo Ta W, not Re (type 2)" in message
+@only_native
+def test_deviation_of_one_model(refused, potential, tmp_path):
+    message = refused(potential.lines(TYPES, "out_freq 5"))
+    assert "expected several model files for out_freq, which compares their forces" in message
+    assert not (tmp_path / "model_devi.out").exists()
 
 
-def test_no_element_at_all(refused, file):
-    assert "expected a chemical symbol for type 2, found w" in refused(style(file, "Mo w"))
+@only_native
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_deviation_to_where_nobody_can_write(refused, potential, ranks):
+    lines = potential.lines(TYPES, "out_freq 5 out_file no/such/folder/x", others=[potential.file])
+    message = refused(lines, ranks=ranks)
+    assert "expected an out_file that can be written, found no/such/folder/x: No such" in message
 
 
-def test_null_without_hybrid(refused, file):
-    assert "type 2 is NULL, which only pair_style hybrid can use" in refused(style(file, "Mo NULL"))
+# --- pair_coeff
 
 
-def test_pair_coeff_of_single_types(refused, file):
-    message = refused(f"pair_style mace\npair_coeff 1 1 {file} Mo W")
-    assert "Pair_coeff must start with * * for pair style mace" in message  # LAMMPS's own words
+@pytest.mark.parametrize(
+    ("names", "found"), [(["Mo"], 1), (["Mo", "W", "Ta"], 3), ([], 0)], ids=["1", "3", "0"]
+)
+def test_wrong_number_of_elements(refused, potential, names, found):
+    sentence = "expected 2 element names after the model file, one per atom type, found "
+    assert f"{sentence}{found}: " in refused(potential.lines(names))
+
+
+@only_native
+def test_wrong_number_of_elements_for_a_committee(refused, potential):
+    message = refused(potential.lines(["Mo"], others=[potential.file]))
+    assert "expected 2 element names after the model file, one per atom type, found 1: " in message
+
+
+def test_element_that_the_model_lacks(refused, potential):
+    message = refused(potential.lines(["Mo", "Re"]))
+    assert f"{potential.file} knows V Mo Ta W, not Re (type 2)" in message
+
+
+def test_no_element_at_all(refused, potential):
+    message = refused(potential.lines(["Mo", "w"]))
+    assert "expected a chemical symbol for type 2, found w" in message
+
+
+def test_null_without_hybrid(refused, potential):
+    message = refused(potential.lines(["Mo", "NULL"]))
+    assert "type 2 is NULL, which only pair_style hybrid can use" in message
+
+
+def test_pair_coeff_of_single_types(refused, style, potential):
+    message = refused(f"pair_style {style}\npair_coeff 1 1 {potential.file} Mo W")
+    # LAMMPS's own words
+    assert f"Pair_coeff must start with * * for pair style {style}" in message
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_missing_file(refused, ranks):
-    message = refused(style("nowhere.pt"), ranks=ranks)
-    assert "model file nowhere.pt cannot be opened: check the path" in message
+def test_missing_file(refused, style, ranks):
+    message = refused(f"pair_style {style}\npair_coeff * * nowhere Mo W", ranks=ranks)
+    if style == "mace":
+        assert "model file nowhere cannot be opened: check the path" in message
+    else:
+        assert "nowhere: expected a model.safetensors of moalloy_md, found no such file" in message
 
 
-def python_model(path):
-    save_model(random_model(elements=TYPES, hidden="4x0e"), path)
+# --- the file's content
 
 
-def checkpoint(path):
+def python_model(path, model):
+    save_model(model, path)
+
+
+def checkpoint(path, _model):
     torch.save({"model": {"w": torch.zeros(2)}, "epoch": 3}, path)
 
 
-def other_torchscript(path):
+def torchscript(path, model):
+    write_potential("mace", model, path)
+
+
+def other_torchscript(path, _model):
     from moalloy_md.potentials.quiet import quiet_mace
 
     with quiet_mace():
         torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
 
 
-def safetensors(path):
+def native(path, model):
+    write_potential("mace/native", model, path)
+
+
+def other_safetensors(path, _model):
     header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
 
 
+def empty(path, _model):
+    path.write_bytes(b"")
+
+
+def text(path, _model):
+    path.write_text("hello")
+
+
+ZIP = "found a zip archive: a .model of mace-torch, or TorchScript such as model-lammps.pt"
+WRONG_FILES = {
+    "mace": {
+        python_model: "it is a Python model or checkpoint (such as mace-torch's .model)",
+        checkpoint: "it is a Python model or checkpoint",
+        other_torchscript: "found a TorchScript file without r_max",
+        native: "it is a safetensors file: that is for pair_style mace/native",
+        other_safetensors: "it is a safetensors file: that is for pair_style mace/native",
+        empty: "it is empty",
+        text: "it is no TorchScript file",
+    },
+    "mace/native": {
+        python_model: ZIP,
+        checkpoint: ZIP,
+        torchscript: ZIP,
+        other_safetensors: "expected XX",
+        empty: "found an empty file",
+        text: "found text that begins 'hello'",
+    },
+}
+
+
 @pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (python_model, "it is a Python model or checkpoint (such as mace-torch's .model)"),
-        (checkpoint, "it is a Python model or checkpoint"),
-        (other_torchscript, "found a TorchScript file without r_max"),
-        (safetensors, "it is a safetensors file: that is for pair_style mace/native"),
-        (lambda path: path.write_bytes(b""), "it is empty"),
-        (lambda path: path.write_text("hello"), "it is no TorchScript file"),
-    ],
-    ids=["model", "checkpoint", "torchscript", "safetensors", "empty", "text"],
+    ("style", "make"),
+    [(style, make) for style, files in WRONG_FILES.items() for make in files],
+    indirect=["style"],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
-def test_wrong_kind_of_file_whatever_its_name(refused, tmp_path, make, sentence):
-    path = tmp_path / "model-lammps.pt"
-    make(path)
-    message = refused(style(path))
-    assert sentence in message
+def test_wrong_kind_of_file_whatever_its_name(refused, style, potential, tmp_path, make):
+    path = tmp_path / ("model-lammps.pt" if style == "mace" else "model.safetensors")
+    make(path, potential.model)
+    message = refused(f"pair_style {style}\npair_coeff * * {path} Mo W")
+    assert WRONG_FILES[style][make] in message
     if path.read_bytes():
         assert "moalloy export" in message
 
 
-def test_truncated_file(refused, file, tmp_path):
-    path = tmp_path / "half.pt"
-    path.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert "its end is missing: copy or export it again" in refused(style(path))
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_truncated_file(refused, style, potential, tmp_path, ranks):
+    path = tmp_path / "half"
+    path.write_bytes(potential.file.read_bytes()[: potential.file.stat().st_size // 2])
+    message = refused(f"pair_style {style}\npair_coeff * * {path} Mo W", ranks=ranks)
+    if style == "mace":
+        assert "its end is missing: copy or export it again" in message
+    else:
+        assert "bytes of data behind the header" in message
+        assert "Copy the file again, or export the model again" in message
 
 
-def test_overlapping_atoms(file, tmp_path):
+@only_native
+def test_wrong_file_in_a_committee(refused, potential, tmp_path):
+    other = tmp_path / "other.safetensors"
+    other_safetensors(other, None)
+    message = refused(potential.lines(TYPES, others=[other]))
+    assert f"{other}: expected" in message
+
+
+# --- what the model cannot give
+
+
+def test_overlapping_atoms(potential, tmp_path):
     atoms = two_atom_cell()
-    atoms.positions[1] = atoms.positions[0] + np.array([0.0, 0.0, 0.0])
+    atoms.positions[1] = atoms.positions[0]
     lmp.write_data(atoms, TYPES, tmp_path)
-    status, output = lmp.run_script(lmp.script(atoms, TYPES, style(file)), tmp_path)
+    status, output = lmp.run_script(lmp.script(atoms, TYPES, potential.lines(TYPES)), tmp_path)
     assert status != 0
     assert "the energy is not a number at step 0: atoms overlap" in output
 
 
-def test_centroid_stress_is_refused(refused, file):
-    lines = style(file) + "\ncompute c all centroid/stress/atom NULL pair\nthermo_style custom step"
+def test_centroid_stress_is_refused(refused, potential):
+    lines = potential.lines(TYPES) + (
+        "compute c all centroid/stress/atom NULL pair\nthermo_style custom step"
+    )
     message = refused(lines, run="dump d all custom 1 d.txt c_c[1]\nrun 0")
     assert "centroid" in message.lower()

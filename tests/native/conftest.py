@@ -13,13 +13,14 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def one_torch_thread():
-    """Keep torch's threads from waiting for each other on a busy machine: the cells are small."""
+def torch_for_small_cells():
+    """Start nothing that pays for large systems only: threads, and compiling what was profiled."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with torch.jit.optimized_execution(False):
+        yield
     torch.set_num_threads(before)
 
 

@@ -14,7 +14,7 @@ from moalloy_md import _engine
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.potentials.pairs import NeighbourPairs
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("torch_for_small_cells")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
 KINDS = {

@@ -15,7 +15,7 @@ from moalloy_md.potentials.quiet import quiet_mace
 with quiet_mace():
     from mace.tools.torch_tools import default_dtype
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("torch_for_small_cells")
 
 # Of models with forces of 1 eV/Å. In double precision what is left is the error of the engine's
 # splines, in single precision its rounding, which grows with the forces that cancel.

@@ -13,7 +13,7 @@ from moalloy_md.errors import ModelError
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.rundir import sha256
 
-pytestmark = pytest.mark.usefixtures("one_torch_thread")
+pytestmark = pytest.mark.usefixtures("torch_for_small_cells")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
 TO_MEND = pytest.mark.xfail(reason="native.py raises something else, or later")

@@ -274,7 +274,7 @@ def test_the_native_engine_finds_the_same_errors(model_file, native_file, data_f
     ("options", "message"),
     [
         ({"device": "cuda"}, "engine native: expected device cpu or auto, found cuda"),
-        ({"head": "pbe"}, "expected head pbe, found Default.*--head"),
+        ({"head": "pbe"}, r"expected head pbe, found Default.*--head"),
     ],
 )
 def test_what_the_native_engine_does_not_have(native_file, data_file, tmp_path, options, message):
@@ -288,12 +288,12 @@ def test_what_the_native_engine_does_not_have(native_file, data_file, tmp_path, 
 def test_the_native_engine_refuses_unknown_elements_and_other_files(
     native_file, model_file, data_file, tmp_path
 ):
-    with pytest.raises(ModelError, match="expected a model.safetensors"):
+    with pytest.raises(ModelError, match=r"expected a model\.safetensors"):
         evaluate(model=model_file, data=data_file, out=tmp_path / "out", engine="native")
     images = read(data_file, ":")
     images[1].symbols[1] = "Cu"
     write(tmp_path / "copper.extxyz", images)
-    with pytest.raises(ModelError, match="frame 1 .*found Cu"):
+    with pytest.raises(ModelError, match=r"frame 1 .*found Cu"):
         evaluate(
             model=native_file, data=tmp_path / "copper.extxyz", out=tmp_path / "out",
             engine="native",

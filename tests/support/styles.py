@@ -41,8 +41,10 @@ class Potential:
     file: Path
     tolerance: float  # eV/Å
 
-    def lines(self, types, keywords=""):
-        return f"pair_style {self.style} {keywords}\npair_coeff * * {self.file} {' '.join(types)}\n"
+    def lines(self, types, keywords="", *, others=()):
+        """Input lines; files of `others` make a committee of it."""
+        files = " ".join(str(file) for file in (self.file, *others))
+        return f"pair_style {self.style} {keywords}\npair_coeff * * {files} {' '.join(types)}\n"
 
     def compute(self, atoms, folder, types, keywords="", **options):
         """What lmp finds for a cell; options are those of `lmp.compute`."""
@@ -64,9 +66,12 @@ class RandomPotentials:
     def __call__(self, style, **options):
         key = json.dumps([style, options], sort_keys=True)
         if key not in self.known:
-            tolerance = TOLERANCE[style, options.get("dtype", "float64")]
             model = self.model(**options)
-            self.known[key] = Potential(style, model, self._write(style, model), tolerance)
+            kind = "model-lammps.pt" if style == "mace" else "model.safetensors"
+            file = self.folder / f"{len(self.known)}-{kind}"
+            write_potential(style, model, file)
+            tolerance = TOLERANCE[style, options.get("dtype", "float64")]
+            self.known[key] = Potential(style, model, file, tolerance)
         return self.known[key]
 
     def model(self, **options):
@@ -75,17 +80,17 @@ class RandomPotentials:
             self.known_models[key] = random_model(**options)
         return self.known_models[key]
 
-    def _write(self, style, model):
-        energies = np.atleast_2d(model.atomic_energies_fn.atomic_energies.double().numpy())[0]
-        if style == "mace":
-            file = self.folder / f"{len(self.known)}-model-lammps.pt"
-            with quiet_mace():
-                script(copy_of(model), head=0, reference_energies=torch.tensor(energies)).save(file)
-        else:
-            file = self.folder / f"{len(self.known)}-model.safetensors"
-            dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-            write_native(model, file, head=0, dtype=dtype, reference_energies=energies)
-        return file
+
+def write_potential(style, model, file):
+    """Write the file that a pair style reads."""
+    energies = np.atleast_2d(model.atomic_energies_fn.atomic_energies.double().numpy())[0]
+    if style == "mace":
+        with quiet_mace():
+            scripted = script(copy_of(model), head=0, reference_energies=torch.tensor(energies))
+            scripted.save(str(file))
+    else:
+        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        write_native(model, file, head=0, dtype=dtype, reference_energies=energies)
 
 
 def assert_same(found, potential, atoms, *, tolerance=None, stress=True):
@@ -93,7 +98,9 @@ def assert_same(found, potential, atoms, *, tolerance=None, stress=True):
     tolerance = tolerance or potential.tolerance
     oracle, work = potential.oracle, atoms.copy()
     work.calc = oracle
-    with default_dtype(torch.float64):  # else mace-torch rounds 14.3996 Z_i Z_j of its ZBL
+    # mace-torch, and TorchScript like it, rounds 14.3996 Z_i Z_j of its ZBL to torch's default
+    exact = torch.float32 if potential.style == "mace" else torch.float64
+    with default_dtype(exact):
         energy, forces = work.get_potential_energy(), work.get_forces()
         expected_stress = work.get_stress()
     energies = oracle.results["node_energy"] + reference_energies(potential.model, atoms)

@@ -15,6 +15,7 @@ from moalloy_md.datasets.checks.duplicates import Duplicates
 from moalloy_md.datasets.checks.energies import EnergyKind, EnergyOutlier, ReferenceEnergies
 from moalloy_md.datasets.checks.findings import Check, Finding, Seen
 from moalloy_md.datasets.checks.forces import ForceOutlier, NetForce
+from moalloy_md.datasets.checks.labels import UnreadStress
 from moalloy_md.datasets.checks.settings import MixedSettings
 from moalloy_md.datasets.checks.states import Groups, StateContradiction
 from moalloy_md.datasets.checks.stresses import StressWork
@@ -23,6 +24,7 @@ from moalloy_md.datasets.frames import Frame, frame_from_atoms
 from moalloy_md.errors import ConfigError, DataError
 
 CHECKS: tuple[type[Check], ...] = (
+    UnreadStress,
     CloseAtoms,
     NetForce,
     ForceOutlier,

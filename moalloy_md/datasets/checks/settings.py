@@ -47,6 +47,8 @@ class MixedSettings(Check):
         info = seen.frame.atoms.info
         for setting, names in _NAMES.items():
             value = next((info[name] for name in names if name in info), None)
+            if setting == "code" and value is not None:
+                value = str(value).upper()  # ASE writes vasp
             self.values[setting][_plain(value)].append(seen.index)
         for title in str(info.get("pseudopotentials", "")).split():
             self.potentials[title.split(":")[0].split("_")[0]][title].append(seen.index)

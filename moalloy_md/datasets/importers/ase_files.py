@@ -1,6 +1,7 @@
 """Extended XYZ files, ASE databases and ASE trajectories: whatever ASE can hold labels in."""
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ from moalloy_md.datasets.importers.runs import Importing, Run, Step
 from moalloy_md.errors import DataError
 
 #: What a damaged database or trajectory makes ASE raise.
-_READ_ERRORS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, ValueError)
+_READ_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    sqlite3.Error,
+)
 
 
 def read_extxyz(path: Path, name: str, importing: Importing) -> Iterator[Run]:

@@ -40,7 +40,7 @@ def frames_of(run: Run, importing: Importing, source: str) -> Iterator[Frame]:
         If a step breaks the dataset contract or cannot be read.
     """
     labelled = {"md": _trajectory, "relaxation": _relaxation, "cells": _cells}[run.kind]
-    for step in labelled(run, importing.config):
+    for step in labelled(run, importing):
         step.atoms.info.setdefault("host", importing.config.host)
         try:
             frame = frame_from_atoms(step.atoms, source=source, place=step.place)
@@ -50,7 +50,8 @@ def frames_of(run: Run, importing: Importing, source: str) -> Iterator[Frame]:
             yield frame
 
 
-def _trajectory(run: Run, config: ImportConfig) -> Iterator[Step]:
+def _trajectory(run: Run, importing: Importing) -> Iterator[Step]:
+    config = importing.config
     for step in run.steps:
         info = step.atoms.info
         info.update(group=run.name, state="noneq", name=f"{run.name}-step{step.index}")
@@ -62,7 +63,7 @@ def _trajectory(run: Run, config: ImportConfig) -> Iterator[Step]:
         yield step
 
 
-def _relaxation(run: Run, config: ImportConfig) -> Iterator[Step]:
+def _relaxation(run: Run, importing: Importing) -> Iterator[Step]:
     group, previous = run.name, None
     for step in run.steps:
         step.atoms.info["name"] = f"{run.name}-step{step.index}"
@@ -79,13 +80,15 @@ def _relaxation(run: Run, config: ImportConfig) -> Iterator[Step]:
         return
     if previous.index == 0:
         previous.atoms.info["name"] = run.name
-        previous.atoms.info["state"] = _state_alone(previous, fit_lattice(previous.atoms), config)
-    elif _forces_vanish(previous, config):
-        previous.atoms.info["state"] = "relaxed"
+        previous.atoms.info["state"] = _state_alone(
+            previous, fit_lattice(previous.atoms), importing
+        )
+    else:
+        previous.atoms.info["state"] = _state_at_end(previous, importing)
     yield previous
 
 
-def _cells(run: Run, config: ImportConfig) -> Iterator[Step]:
+def _cells(run: Run, importing: Importing) -> Iterator[Step]:
     for step in run.steps:
         info = step.atoms.info
         if "group" not in info or "state" not in info:
@@ -93,25 +96,36 @@ def _cells(run: Run, config: ImportConfig) -> Iterator[Step]:
             group = _decoration_name(fit, step.atoms) or step.own_group
             if group is not None:
                 info.setdefault("group", group)
-            info.setdefault("state", _state(step, fit, config))
+            info.setdefault("state", _state(step, fit, importing))
         yield step
 
 
-def _state(step: Step, fit: LatticeFit | None, config: ImportConfig) -> str:
+def _state(step: Step, fit: LatticeFit | None, importing: Importing) -> str:
     if step.role == "start":
         return "ideal" if _on_sites(fit) else "noneq"
     if step.role == "end":
-        return "relaxed" if _forces_vanish(step, config) else "noneq"
-    return _state_alone(step, fit, config)
+        return _state_at_end(step, importing)
+    return _state_alone(step, fit, importing)
 
 
-def _state_alone(step: Step, fit: LatticeFit | None, config: ImportConfig) -> str:
+def _state_at_end(step: Step, importing: Importing) -> str:
+    """State of what a relaxation ended with."""
+    if _forces_vanish(step, importing.config):
+        return "relaxed"
+    limit = importing.config.relaxed_below_ev_per_angstrom
+    importing.tally[
+        f"relaxations ended with forces above {limit:g} eV/Å: their ends are noneq"
+    ] += 1
+    return "noneq"
+
+
+def _state_alone(step: Step, fit: LatticeFit | None, importing: Importing) -> str:
     """State of a cell of which nothing is known but itself."""
     if _on_sites(fit):
         return "ideal"
     # On the sites of a distorted lattice forces vanish by symmetry: that is strained, not relaxed.
     displaced = fit is None or fit.max_displacement_angstrom > IDEAL_BELOW_ANGSTROM
-    return "relaxed" if displaced and _forces_vanish(step, config) else "noneq"
+    return "relaxed" if displaced and _forces_vanish(step, importing.config) else "noneq"
 
 
 def _on_sites(fit: LatticeFit | None) -> bool:

@@ -15,7 +15,7 @@ from moalloy_md.errors import DataError
 Format = Literal["vasprun", "outcar", "extxyz", "ase-db", "ase-traj", "mvl"]
 
 _VASPRUN = re.compile(r"^vasprun(.*?)\.xml(?:\.gz)?$")
-_OUTCAR = re.compile(r"^OUTCAR(.*?)(?:\.gz)?$")
+_OUTCAR = re.compile(r"^OUTCAR((?!.*\.(?:bz2|xz|zip|tar|tgz|txt)$).*?)(?:\.gz)?$")
 _BY_SUFFIX: dict[str, Format] = {
     ".extxyz": "extxyz",
     ".xyz": "extxyz",

@@ -187,6 +187,9 @@ class _Writer:
                 yield from frames_of(run, importing, source.name)
         except DataError as error:
             importing.refuse(error)
+        for text, n in importing.tally.items():
+            importing.remark(f"{source.name}: {n} {text}")
+        importing.tally.clear()
 
     def _write(self, frame: Frame, source: Source) -> None:
         summary = self.summary

@@ -1,7 +1,8 @@
 """What every importer gives: runs, each of one or more labelled steps."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -31,10 +32,13 @@ class Importing:
         Settings.
     remark
         Takes a sentence that the user should read: what was left out, and why.
+    tally
+        How often something happened in the file at hand that is worth one sentence in all.
     """
 
     config: ImportConfig
     remark: Callable[[str], None]
+    tally: Counter[str] = field(default_factory=Counter)
 
     def refuse(self, error: DataError) -> None:
         """Stop at bad data, or leave it out if the user asked for that.

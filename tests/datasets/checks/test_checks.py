@@ -132,6 +132,14 @@ def test_stress_on_some_frames_only(tmp_path, clean):
     assert "5 of 64 frames have no REF_stress" in found.found
 
 
+def test_a_virial_that_nothing_reads(tmp_path, clean):
+    for atoms in clean:
+        atoms.info["virials"] = -atoms.info.pop("REF_stress") * atoms.get_volume()
+    found = the_one(check(tmp_path, clean), "unread-stress")
+    assert (found.severity, found.frame) == ("warning", 0)
+    assert "64 frames have virials and no REF_stress" in found.found
+
+
 def test_a_damaged_file_is_checked_up_to_the_damage(tmp_path, clean):
     check(tmp_path, clean)
     path = tmp_path / "data.extxyz"
@@ -267,7 +275,7 @@ def test_cells_of_different_settings(tmp_path, clean, key, value, severity, text
 
 
 def test_settings_that_are_nearly_the_same(tmp_path, clean):
-    clean[3].info |= {"cutoff_ev": 350.2, "kpoint_spacing_per_angstrom": 0.28}
+    clean[3].info |= {"dft_code": "vasp", "cutoff_ev": 350.2, "kpoint_spacing_per_angstrom": 0.28}
     assert check(tmp_path, clean).findings == []
 
 

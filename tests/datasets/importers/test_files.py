@@ -245,6 +245,14 @@ def test_sources_that_cannot_be(tmp_path):
         find_sources([tmp_path], print)
 
 
+@pytest.mark.parametrize("name", ["a.db", "a.traj", "a.json", "a.xyz"])
+def test_files_that_are_not_what_their_name_says(tmp_path, name):
+    (tmp_path / name).write_text('{"nextid": 1, "ids" [' if name == "a.json" else "no such thing")
+    with pytest.raises(DataError, match=rf"{re.escape(name)}.*expected"):
+        import_files([tmp_path / name], tmp_path / "out.extxyz", ImportConfig())
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_nothing_is_overwritten_unless_asked(tmp_path):
     write(tmp_path / "a.extxyz", CELLS)
     out = tmp_path / "out.extxyz"

@@ -67,8 +67,10 @@ def test_relaxed_and_unrelaxed_entries_of_a_decoration_are_one_group(tmp_path):
         entry(first[0], "unrelax", "1"),
         entry(second[1], "relax", "2"),
     ]
-    frames, _ = imported(tmp_path, entries)
+    frames, summary = imported(tmp_path, entries)
     assert [frame.state for frame in frames] == ["ideal", "relaxed", "ideal", "noneq"]
+    (remark,) = summary.remarks
+    assert remark.startswith("set.json: 1 relaxations ended with forces above 0.05 eV/Å")
     assert frames[1].group == frames[2].group != frames[0].group == frames[3].group
     assert frames[1].name == "set-1-relax"
 
