@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from ase import Atoms
@@ -36,8 +36,9 @@ class NativeCalculator(Calculator):
     Raises
     ------
     ModelError
-        If the file is missing, damaged, of a newer format or of another kind, or (at the first
-        calculation) an element of the atoms is not in it, or two atoms lie on one place.
+        If the file is missing, damaged, of a newer format or of another kind, `precision` is
+        another one, or (at a calculation) there is no atom, an element of the atoms is not in the
+        file, or two atoms lie on one place.
 
     Notes
     -----
@@ -63,6 +64,10 @@ class NativeCalculator(Calculator):
         threads: int | None = None,
     ) -> None:
         super().__init__()
+        if precision is not None and precision not in get_args(DType):
+            raise ModelError(
+                f"precision: expected {' or '.join(get_args(DType))}, found {precision!r}"
+            )
         self.file = _model_file(Path(model))
         """The ``model.safetensors`` that was read."""
         self._threads = threads or len(os.sched_getaffinity(0))
@@ -95,9 +100,7 @@ class NativeCalculator(Calculator):
                 f"stress: expected a cell with three vectors, found {atoms.cell.rank}: the stress "
                 "of a cluster has no volume to refer to"
             )
-        if not np.isfinite(atoms.positions).all():
-            bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
-            raise ModelError(f"atom {bad} (the first is 0): expected a finite position, found nan")
+        _need_positions(atoms)
         edges = self._pairs.edges(atoms)
         engine = self._engine_for(atoms)
         found = engine.evaluate(
@@ -122,9 +125,12 @@ class NativeCalculator(Calculator):
             )
         species = np.union1d(self._species, atoms.numbers)
         if self._engine is None or len(species) > len(self._species):
-            self._engine = _engine.Engine(
-                str(self.file), [int(z) for z in species], self._precision or ""
-            )
+            try:
+                self._engine = _engine.Engine(
+                    str(self.file), [int(z) for z in species], self._precision or ""
+                )
+            except RuntimeError as error:  # the file is gone, or MOALLOY_ISA is wrong
+                raise ModelError(str(error)) from None
             self._species = species
         return self._engine
 
@@ -160,6 +166,17 @@ def _model_file(path: Path) -> Path:
             "Export the model again, or use pair_style mace"
         )
     return bundle.native
+
+
+def _need_positions(atoms: Atoms) -> None:
+    if not len(atoms):
+        raise ModelError("expected at least one atom, found none")
+    bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+    if len(bad):
+        raise ModelError(
+            f"atom {bad[0]} (the first is 0): expected a finite position, found "
+            f"{atoms.positions[bad[0]].tolist()}"
+        )
 
 
 def _nonfinite(

@@ -234,7 +234,7 @@ WRONG_FILES = {
         python_model: ZIP,
         checkpoint: ZIP,
         torchscript: ZIP,
-        other_safetensors: "expected XX",
+        other_safetensors: "found a safetensors file of something else",
         empty: "found an empty file",
         text: "found text that begins 'hello'",
     },

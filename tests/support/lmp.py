@@ -85,9 +85,7 @@ def compute(atoms, folder, *, symbols, pair_lines, ranks=1, threads=1, **options
     status, output = run_script(text, folder, ranks=ranks, threads=threads)
     assert status == 0, output[-3000:]
     thermo = _last_thermo(output)
-    frames = (folder / "dump.txt").read_text().split("ITEM: TIMESTEP")
-    rows = frames[-1].split("ITEM: ATOMS", 1)[1].split("\n", 1)[1]
-    table = np.loadtxt(io.StringIO(rows), ndmin=2)
+    table = last_frame(folder / "dump.txt")
     return Computed(
         energy=thermo[1],
         forces=table[:, 1:4],
@@ -96,6 +94,12 @@ def compute(atoms, folder, *, symbols, pair_lines, ranks=1, threads=1, **options
         virials=-table[:, 5:] / BAR_PER_EV_A3_LAMMPS,
         log=output,
     )
+
+
+def last_frame(dump):
+    """Numbers of the last frame of a dump, ``(n_atoms, n_columns)``."""
+    rows = dump.read_text().split("ITEM: ATOMS")[-1].split("\n", 1)[1]
+    return np.loadtxt(io.StringIO(rows), ndmin=2)
 
 
 def _last_thermo(output):

@@ -146,7 +146,7 @@ class StressWork(Check):
         if left > self.config.stress_mismatch:
             yield self.finding("error", _contradiction(n, energies, works), frame=first)
             return
-        gpa = -offset * GPA_PER_EV_A3
+        gpa = 0.0 - offset * GPA_PER_EV_A3
         if abs(gpa) > self.config.stress_offset_warning_gpa:
             yield self.finding(
                 "error" if abs(gpa) > self.config.stress_offset_error_gpa else "warning",

@@ -28,8 +28,9 @@ def frame(atoms, *, group, state="noneq", name=""):
 
 
 def strain_series():
-    """One doped cell under six modes of strain, so that only the metric changes."""
+    """One doped, oblique cell under six modes of strain, each one turned another way."""
     start = relaxation(2, {0: "W", 3: "Ti"}, seed=5)[1]
+    start.set_cell(np.array([[1, 0, 0], [1, 1, 0], [0, -1, 1]]) @ start.cell.array)
     cells = []
     for mode in range(6):
         for size in (-0.02, -0.01, 0.01, 0.02):
@@ -37,8 +38,9 @@ def strain_series():
             i, j = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))[mode]
             strain[i, j] += size / 2
             strain[j, i] += size / 2
+            turn = ortho_group.rvs(3, random_state=len(cells))
             atoms = start.copy()
-            atoms.set_cell(start.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            atoms.set_cell(start.cell.array @ (np.eye(3) + strain) @ turn, scale_atoms=True)
             cells.append(frame(compute(atoms), group="strain"))
     return cells
 
