@@ -17,6 +17,8 @@ from moalloy_md.config import (
     Scratch,
     TrainConfig,
 )
+from moalloy_md.datasets.checks.config import CheckConfig
+from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict, SplitConfig
 from moalloy_md.structures.dilute import DiluteConfig
 from moalloy_md.structures.solid_solution import RandomConfig
@@ -46,6 +48,8 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         "`moalloy dataset label --config`",
         (LabelConfig, MaceTeacher, NativeTeacher, Gpaw, Vasp, Factory),
     ),
+    ("`moalloy dataset import --config`", (ImportConfig,)),
+    ("`moalloy dataset check --config`", (CheckConfig,)),
     ("`moalloy dataset split --config`", (SplitConfig, Iid, LodoStrict, LodoRelaxed)),
     ("`moalloy quickstart --config`", (QuickstartConfig,)),
 )

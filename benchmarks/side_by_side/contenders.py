@@ -179,7 +179,7 @@ def measure(
         "edges_per_atom": contenders[0].facts["edges_per_atom"],
         "load_average": {"before": before, "after": after},
         "contenders": rows,
-        "ratios": _ratios(rows),
+        "ratios": _ratios(rows, choice.modes),
     }
     return measurement, versions
 
@@ -297,23 +297,32 @@ def _row(contender: Contender, found: dict[str, Any], reference: dict[str, Any])
     }
 
 
-def _ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+def _ratios(rows: list[dict[str, Any]], modes: dict[str, Mode]) -> dict[str, dict[str, float]]:
     """Return ratios of medians by precision; symmetrix-xl is its fastest mode there."""
     times: dict[str, dict[str, float]] = {}
     for row in rows:
-        key = {"symmetrix-xl": "symmetrix", "mace-torch": "torch"}.get(
-            row["implementation"], row["route"]
-        )
+        key = row["route"]
+        if row["implementation"] == "symmetrix-xl":
+            key = "symmetrix" if modes[key].supported else "unsafe"
+        elif row["implementation"] == "mace-torch":
+            key = "torch"
         of_precision = times.setdefault(row["precision"], {})
         of_precision[key] = min(row["median_us_per_atom"], of_precision.get(key, float("inf")))
-    ratios: dict[str, dict[str, float]] = {}
-    for precision, t in times.items():
-        found = ratios.setdefault(precision, {})
-        if "symmetrix" in t:
-            found["engine_over_symmetrix"] = t["engine"] / t["symmetrix"]
-            found["ase_over_symmetrix"] = t["ASE"] / t["symmetrix"]
-        if "torch" in t:
-            found["torch_over_engine"] = t["torch"] / t["engine"]
-        if precision == "float64" and "float32" in times:
-            found["over_float32"] = t["engine"] / times["float32"]["engine"]
+    pairs = {
+        "engine_over_symmetrix": ("engine", "symmetrix"),
+        "ase_over_symmetrix": ("ASE", "symmetrix"),
+        "engine_over_unsafe": ("engine", "unsafe"),
+        "torch_over_engine": ("torch", "engine"),
+    }
+    ratios = {
+        precision: {
+            name: round(t[above] / t[below], 4)
+            for name, (above, below) in pairs.items()
+            if above in t and below in t
+        }
+        for precision, t in times.items()
+    }
+    if {"float32", "float64"} <= set(times):
+        engine = {precision: t["engine"] for precision, t in times.items()}
+        ratios["float64"]["over_float32"] = round(engine["float64"] / engine["float32"], 4)
     return ratios

@@ -27,10 +27,13 @@ class Mode:
         Of its calculator's constructor.
     environment
         Variables for its process.
+    supported
+        False for what its authors advise against.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    supported: bool = True
 
 
 #: README.md says how these were found.
@@ -41,10 +44,10 @@ SYMMETRIX_MODES = {
     # as good as no skin: no edge is evaluated for nothing, and neighbours are not listed again
     "exact edges": Mode({"neighbor_skin": 0.01}),
     "non-compiled": Mode({"streamed_edges": "non-compiled"}),
-    # its authors' own name and warning: concurrent calls of OpenBLAS may corrupt results
-    "unsafe BLAS": Mode(environment={"SYMMETRIX_HOST_WORKER_BLAS": "unsafe"}),
+    # "unsafe" is its authors' word: threads that call OpenBLAS at the same time may corrupt results
+    "unsafe BLAS": Mode(environment={"SYMMETRIX_HOST_WORKER_BLAS": "unsafe"}, supported=False),
 }
-SYMMETRIX_FAST_MODES = ("default", "speed", "exact edges")
+SYMMETRIX_FAST_MODES = ("default", "speed", "exact edges", "unsafe BLAS")
 
 #: The converter needs torch and mace-torch, which our environment has; only the converter itself
 #: comes from the other one.

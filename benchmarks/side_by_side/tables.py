@@ -49,8 +49,9 @@ def ratio_table(measurements: list[dict[str, Any]]) -> Table:
     for name in ("model", "atoms", "precision"):
         table.add_column(name)
     columns = {
-        "engine_over_symmetrix": "engine / symmetrix-xl's best",
-        "ase_over_symmetrix": "ASE / symmetrix-xl's best",
+        "engine_over_symmetrix": "engine / symmetrix-xl",
+        "ase_over_symmetrix": "ASE / symmetrix-xl",
+        "engine_over_unsafe": "engine / its unsafe mode",
         "torch_over_engine": "mace-torch / engine",
         "over_float32": "engine: double / float",
     }
@@ -77,7 +78,7 @@ def print_notes(console: Console, record: dict[str, Any]) -> None:
     console.print(
         "engine: edges are there already (exact ones), as in LAMMPS. ASE: all of the calculator, "
         "neighbour lists with 0.5 Å skin reused (mace-torch makes them anew). exact edges: the "
-        "peer's calculator with 0.01 Å skin. CPU: time of all threads together. ΔF, ΔE: from our "
+        "peer's calculator with 0.01 Å skin. Ratios: to its fastest mode, of medians. CPU: time of all threads together. ΔF, ΔE: from our "
         "engine in float64.",
         f"{machine['processor']}, {', '.join(machine['instruction_sets'])}; "
         f"{options['threads']} threads of {machine['cores']} cores; load average "

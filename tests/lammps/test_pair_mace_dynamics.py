@@ -79,13 +79,13 @@ def test_minimum_is_one_for_mace_torch(style, ranks, potential_of, relaxed, tmp_
     potential = potential_of(style)
     text = f"""{setup(potential, relaxed)}
 displace_atoms all random 0.02 0.02 0.02 4711
-thermo_style custom step pe
 run 0
+print "energy $(pe:%.15g)"
 minimize 0 1e-4 200 500
 dump end all custom 1 end.txt id type x y z fx fy fz
 dump_modify end sort id format float %.17g
 run 0
-print "energies $(pe:%.15g)"
+print "energy $(pe:%.15g)"
 """
     output = run(text, tmp_path, ranks)
     frame = lmp.last_frame(tmp_path / "end.txt")
@@ -93,7 +93,7 @@ print "energies $(pe:%.15g)"
     symbols = [TYPES[int(kind) - 1] for kind in frame[:, 1]]
     atoms = Atoms(symbols, positions=frame[:, 2:5], cell=cell, pbc=True)
     atoms.calc = potential.oracle
-    energies = [float(e) for e in re.findall(r"^ +\d+ +(-\d+\.\d+) *$", output, re.MULTILINE)]
+    energies = [float(e) for e in re.findall(r"^energy (.+)$", output, re.MULTILINE)]
     assert energies[-1] < energies[0] - 1e-3
     assert atoms.get_potential_energy() == pytest.approx(energies[-1], abs=1e-6)
     assert np.linalg.norm(atoms.get_forces()) < 2e-4  # eV/Å; LAMMPS stops at the norm 1e-4
