@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
@@ -26,6 +26,7 @@ from side_by_side.peers import (
 )
 from side_by_side.tables import measurement_table, print_notes, ratio_table
 
+from moalloy_md.config import DType
 from moalloy_md.errors import MoAlloyError
 
 _RESULTS = Path(__file__).parent / "results"
@@ -57,7 +58,7 @@ def main(
     torch: Annotated[bool, typer.Option(help="Measure mace-torch.")] = True,
     torch_atoms: Annotated[
         int, typer.Option(help="mace-torch gets a smaller cell if there are more atoms than this.")
-    ] = 1024,
+    ] = 432,
     bind: Annotated[bool, typer.Option(help="Bind threads to cores, as Kokkos advises.")] = True,
     out: Annotated[
         Path | None,
@@ -67,6 +68,7 @@ def main(
     """Measure µs per atom of an energy, forces and virial, of the same models, side by side."""
     console = Console(width=140, record=True)
     sizes = [int(n) for n in (_QUICK_ATOMS if quick else atoms).split(",")]
+    _need_known(models.split(","), precisions.split(","))
     for n_atoms in (*sizes, torch_atoms):
         _ = doped_molybdenum(n_atoms)  # refuses before anything long
     names = SYMMETRIX_MODES if all_modes else SYMMETRIX_FAST_MODES
@@ -90,6 +92,19 @@ def main(
     print_notes(console, record)
     console.save_text(str(out.with_suffix(".txt")), clear=False)
     console.print(f"written: {out} and .txt")
+
+
+def _need_known(models: list[str], precisions: list[str]) -> None:
+    for name in models:
+        if name not in MODELS and not Path(name).is_file():
+            raise MoAlloyError(
+                f"--models: expected {', '.join(MODELS)} or a .model file, found {name}"
+            )
+    for precision in precisions:
+        if precision not in get_args(DType):
+            raise MoAlloyError(
+                f"--precisions: expected {' or '.join(get_args(DType))}, found {precision}"
+            )
 
 
 def _measure_all(

@@ -108,9 +108,10 @@ def lammps_environment(*, threads: int = 1) -> dict[str, str]:
     return env
 
 
-def _append_path(env: dict[str, str], name: str, folder: str) -> None:
-    parts = [part for part in env.get(name, "").split(":") if part and part != folder]
-    env[name] = ":".join([*parts, folder])
+def _append_path(env: dict[str, str], name: str, folders: str) -> None:
+    added = folders.split(":")
+    parts = [part for part in env.get(name, "").split(":") if part and part not in added]
+    env[name] = ":".join([*parts, *added])
 
 
 def plugin_path() -> str:

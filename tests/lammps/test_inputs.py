@@ -171,7 +171,7 @@ def test_every_input_explains_its_variables_and_only_those():
         text = input_file(name).read_text()
         header = text.split("\n\n")[0]
         explained = re.findall(r"^# (\w+) {2,}\S", header, flags=re.MULTILINE)
-        defined = re.findall(r"^variable (\w+) +index ", text, flags=re.MULTILINE)
+        defined = re.findall(r"^(?: .*\")?variable (\w+) +index ", text, flags=re.MULTILINE)
         assert explained[0] == "name"
         assert set(explained[1:]) == set(defined), name
         assert {"bundle", "steps"} <= set(defined), name

