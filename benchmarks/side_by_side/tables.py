@@ -79,7 +79,7 @@ def print_notes(console: Console, record: dict[str, Any]) -> None:
         "engine: edges are there already (exact ones), as in LAMMPS. ASE: all of the calculator, "
         "neighbour lists with 0.5 Å skin reused (mace-torch makes them anew). exact edges: the "
         "peer's calculator with 0.01 Å skin. Ratios: to its fastest mode, of medians. CPU: time of all threads together. ΔF, ΔE: from our "
-        "engine in float64.",
+        "engine in the highest precision here.",
         f"{machine['processor']}, {', '.join(machine['instruction_sets'])}; "
         f"{options['threads']} threads of {machine['cores']} cores; load average "
         + ", ".join(f"{load['before'][0]:g} to {load['after'][0]:g}" for load in loads),

@@ -36,21 +36,22 @@ def lines(models):
     """Return a function from keywords to the input lines of the committee."""
 
     def make(keywords="", *, members=models):
-        first, *others = (model for model in members)
+        first, *others = members
         return first.lines(TYPES, keywords, others=[model.file for model in others])
 
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def atoms():
     return doped_cell(ELEMENTS, n=3, seed=83)
 
 
-@pytest.fixture
-def singles(models, atoms, tmp_path):
+@pytest.fixture(scope="module")
+def singles(models, atoms, tmp_path_factory):
     """What each model finds by itself."""
-    return [model.compute(atoms, tmp_path / f"{k}", TYPES) for k, model in enumerate(models)]
+    folder = tmp_path_factory.mktemp("singles")
+    return [model.compute(atoms, folder / str(k), TYPES) for k, model in enumerate(models)]
 
 
 def deviations(singles, atoms):
