@@ -102,7 +102,10 @@ def likely_cause(output: str, returncode: int) -> str | None:
 
 
 def _signal(output: str, returncode: int) -> signal.Signals | None:
-    reported = re.search(r"BAD TERMINATION[\s\S]*?EXIT CODE: (\d+)", output)
+    # mpiexec's code may be that of a rank which it ended itself after another had died
+    reported = re.search(r"EXIT STRING: .*\(signal (\d+)\)", output) or re.search(
+        r"BAD TERMINATION[\s\S]*?EXIT CODE: (\d+)", output
+    )
     number = int(reported[1]) if reported else returncode
     number = -number if number < 0 else number - 128 if number > 128 else number
     by_signal = returncode < 0 or returncode > 128 or reported is not None

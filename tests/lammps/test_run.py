@@ -145,6 +145,15 @@ def test_a_rank_that_dies_is_told_from_an_error(crystal, ranks, sent, word):
     assert not processes_in(crystal)
 
 
+def test_a_rank_that_mpiexec_ended_is_not_taken_for_the_one_that_died():
+    """As it was seen: the code of the other rank, killed by mpiexec, in front."""
+    text = (
+        "=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n=   EXIT CODE: 9\n"
+        "YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Segmentation fault (signal 11)\n"
+    )
+    assert "segmentation fault" in likely_cause(text, 11)
+
+
 def test_what_only_the_log_has_is_shown(crystal):
     """Under mpiexec the screen can lose the last words of a rank that aborts."""
     text = "print 'ERROR: only here' append log.0.lammps screen no\nshell kill -9 0\n"
