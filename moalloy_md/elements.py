@@ -1,6 +1,9 @@
 """The chemistry that the package is about: Mo and its 20 substitutional dopants."""
 
+from typing import Annotated
+
 from ase.data import atomic_numbers, chemical_symbols
+from pydantic import AfterValidator
 
 from moalloy_md.errors import ConfigError
 
@@ -32,3 +35,16 @@ def atomic_number(symbol: str) -> int:
 def symbol(number: int) -> str:
     """Chemical symbol of an atomic number."""
     return str(chemical_symbols[number])
+
+
+def _known(symbol: str) -> str:
+    """Return the symbol, or raise the ValueError that pydantic reports with the field."""
+    try:
+        atomic_number(symbol)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return symbol
+
+
+#: Type of a configuration field that holds the symbol of an element.
+ChemicalSymbol = Annotated[str, AfterValidator(_known)]

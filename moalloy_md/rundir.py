@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from moalloy_md import __version__
-from moalloy_md.errors import RunDirectoryError
+from moalloy_md.errors import DataError, RunDirectoryError
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -44,6 +45,42 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which becomes `path` when all went well; nothing is left otherwise.
+
+    `path` may be absent or empty; with files in it, it is left as it is.
+    """
+    path = path.resolve()  # a folder can replace a folder, but not a link to one
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        if not (path.exists() and any(path.iterdir())):
+            temporary.chmod(0o755)  # mkdtemp makes private folders
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def saying_what_cannot_be_written(path: Path) -> Iterator[None]:
+    """Turn the system's error in writing `path` into a sentence.
+
+    Raises
+    ------
+    DataError
+        In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}). Choose a folder that you may write to, "
+            "with room on its disk"
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -185,7 +222,7 @@ def open_run(
 
 
 #: Locks that this process holds until it ends, by folder.
-_LOCKS: dict[Path, IO[str]] = {}
+_LOCKS: dict[Path, int] = {}
 
 
 def _lock(path: Path) -> None:
@@ -193,18 +230,18 @@ def _lock(path: Path) -> None:
     path = path.resolve()
     if path in _LOCKS and (path / LOCK).exists():
         return
-    file = (path / LOCK).open("w")
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
+        os.close(descriptor)
         raise RunDirectoryError(
             f"{path}: another moalloy command is at work in this folder. Wait for its end, or "
             "choose another folder"
         ) from None
     except OSError:
         pass  # a file system without locks
-    _LOCKS[path] = file
+    _LOCKS[path] = descriptor
 
 
 def _check_ours(run: RunDirectory, kind: str, config: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ GROUND = {"units", "errors", "elements", "config", "rundir", "processes", "bundl
 #: What each folder may import besides itself and the ground floor.
 MAY_IMPORT = {
     "structures": set(),
-    "datasets": set(),
+    "datasets": {"structures"},
     "data": set(),
     "native": set(),
     "potentials": {"structures", "datasets", "_engine"},

@@ -1,21 +1,19 @@
-"""``moalloy dataset``: split DFT datasets."""
+"""``moalloy dataset``: its commands, and the one that splits."""
 
 import json
-from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from moalloy_md.cli.common import ConfigOption, JsonOption, bar, settings_from
 from moalloy_md.cli.dataset_check import check_command
 from moalloy_md.cli.dataset_describe import describe_command
 from moalloy_md.cli.dataset_import import import_command
 from moalloy_md.cli.dataset_label import label_command
-from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,10 +30,10 @@ class ProtocolName(StrEnum):
     LODO_RELAXED = "lodo-relaxed"
 
 
-app.command("describe")(describe_command)
-app.command("label")(label_command)
 app.command("import")(import_command)
 app.command("check")(check_command)
+app.command("describe")(describe_command)
+app.command("label")(label_command)
 
 
 @app.callback()
@@ -77,12 +75,8 @@ def split(
         int | None,
         typer.Option(min=1, help="Draw several splits, each with the next seed: OUT/00, 01 ..."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file with these options instead of the options.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the counts as JSON instead of a table.")
-    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Split a dataset into train, valid and test, without leaks between them."""
     from moalloy_md.datasets.extxyz_count import count_frames
@@ -97,9 +91,8 @@ def split(
         "frame_wise": frame_wise,
         "repeats": repeats,
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    wanted = _split_config(given, config)
-    reading = _bar(f"Reading {data.name}", count_frames(data))
+    wanted = _split_config(options, config)
+    reading = bar(f"Reading {data.name}", count_frames(data))
     if wanted.repeats == 1:
         summary = split_file(data, wanted.split, out, watch=reading)
         summaries = [{**summary, "out": str(out)}]
@@ -110,7 +103,7 @@ def split(
             out,
             repeats=wanted.repeats,
             watch=reading,
-            watch_writing=_bar("Writing the splits", wanted.repeats),
+            watch_writing=bar("Writing the splits", wanted.repeats),
         )
     if as_json:
         typer.echo(json.dumps(summaries[0] if wanted.repeats == 1 else summaries, indent=2))
@@ -121,30 +114,16 @@ def split(
             typer.echo("The test set is the same in all of them: only valid is drawn anew.")
 
 
-def _bar(title: str, total: int | None) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    screen = Console(stderr=True)
-    return lambda items: track(items, title, total=total, console=screen, transient=True)
-
-
-def _split_config(given: dict[str, Any], config: Path | None) -> "SplitConfig":
-    """Take the settings from the options or from a file, never from both."""
-    from moalloy_md.config import load_config
+def _split_config(options: dict[str, Any], config: Path | None) -> "SplitConfig":
     from moalloy_md.datasets.split import SplitConfig, protocol_class
 
     if config is not None:
-        if given:
-            raise ConfigError(
-                f"expected either --config or options, found --config {config} and "
-                f"{', '.join('--' + name.replace('_', '-') for name in given)}. Leave one out"
-            )
-        return load_config(config, SplitConfig)
-    if "protocol" not in given:
+        return settings_from(options, config, SplitConfig, source="split")
+    name, repeats = options["protocol"], options.pop("repeats")
+    if name is None:
         raise ConfigError("expected --protocol iid, lodo-strict or lodo-relaxed, found none")
-    repeats = given.pop("repeats", 1)
-    protocol = validate(
-        given, protocol_class(given["protocol"]), source=f"--protocol {given['protocol']}"
-    )
-    return SplitConfig(split=protocol, repeats=repeats)
+    protocol = settings_from(options, None, protocol_class(name), source=f"--protocol {name}")
+    return SplitConfig(split=protocol, repeats=repeats or 1)
 
 
 def _print_summary(summary: dict[str, Any], out: Path) -> None:

@@ -1,16 +1,14 @@
 """``moalloy dataset check``: whether a dataset is fit to train on."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from moalloy_md.errors import ConfigError
+from moalloy_md.cli.common import ConfigOption, JsonOption, bar, settings_from
 
 #: Places that are listed of one check; --json has all.
 _SHOWN = 5
@@ -23,12 +21,8 @@ def check_command(
         list[str] | None,
         typer.Option(help="Name of a check to leave out; may be given several times."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file with limits and checks to skip.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON instead of tables.")
-    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a dataset: labels, forces, distances, duplicates, outliers, settings, stress, states.
 
@@ -36,38 +30,17 @@ def check_command(
     errors, 0 if there are only warnings or nothing.
     """
     from moalloy_md.datasets.checks.checking import check_dataset
+    from moalloy_md.datasets.checks.config import CheckConfig
     from moalloy_md.datasets.extxyz_count import count_frames
 
-    settings = _settings(skip, config)
-    screen = Console(stderr=True)
-
-    def watch(frames: Iterable[Any]) -> Iterable[Any]:
-        total = count_frames(data)
-        title = f"Checking {data.name}"
-        return track(frames, title, total=total, console=screen, transient=True)
-
-    report = check_dataset(data, settings, watch=watch)
+    settings = settings_from({"skip": skip or None}, config, CheckConfig, source="dataset check")
+    report = check_dataset(data, settings, watch=bar(f"Checking {data.name}", count_frames(data)))
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
         _print_report(report)
     if report.n_errors:
         raise typer.Exit(1)
-
-
-def _settings(skip: list[str] | None, config: Path | None) -> Any:
-    """Take the settings from the options or from a file, never from both."""
-    from moalloy_md.config import load_config
-    from moalloy_md.datasets.checks.config import CheckConfig
-
-    if config is None:
-        return CheckConfig(skip=tuple(skip or ()))
-    if skip:
-        raise ConfigError(
-            f"expected either --config or --skip, found --config {config} and --skip {skip[0]}. "
-            "Write skip: [...] into the file"
-        )
-    return load_config(config, CheckConfig)
 
 
 def _print_report(report: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from moalloy_md.cli.common import JsonOption, bar
 from moalloy_md.units import MEV_PER_EV
 
 if TYPE_CHECKING:
@@ -23,27 +24,19 @@ def describe_command(
     data: Annotated[Path, typer.Argument(metavar="DATA.extxyz", help="Labelled cells.")],
     *,
     html: Annotated[Path | None, typer.Option(help="Page to write, with plots.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Count cells by dopant, pair, shell, host, state and group; energies and forces.
 
     Neighbour shells are found from the geometry, periodic images counted.
     """
     from rich.console import Console
-    from rich.progress import track
 
     from moalloy_md.datasets.describe import describe
     from moalloy_md.datasets.extxyz_count import count_frames
     from moalloy_md.datasets.frames import iter_dataset
 
-    frames = track(
-        iter_dataset(data),
-        f"Reading {data.name}",
-        total=count_frames(data),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    found = describe(frames)
+    found = describe(bar(f"Reading {data.name}", count_frames(data))(iter_dataset(data)))
     if html is not None:
         from moalloy_md.report.dataset import write_dataset_page
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from moalloy_md.errors import ConfigError
+from moalloy_md.cli.common import ConfigOption, JsonOption, settings_from
 
 _REMARKS_SHOWN = 20
 
@@ -72,12 +72,8 @@ def import_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the dataset if it exists.")
     ] = False,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file with these settings instead of the options.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")
-    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Import DFT output: energies F = E - TS, forces, stress; host, group, state and source.
 
@@ -85,6 +81,7 @@ def import_command(
     decoration of the lattice sites, are one group; MD is cut into blocks. Nothing is written if a
     frame cannot be used.
     """
+    from moalloy_md.datasets.importers.config import ImportConfig
     from moalloy_md.datasets.importers.importing import import_files
 
     options = {
@@ -99,29 +96,13 @@ def import_command(
         "frames_are": None if frames_are is None else frames_are.value,
         "skip_bad": skip_bad,
     }
-    given = {name: value for name, value in options.items() if value is not None}
-    settings = _settings(given, config)
+    settings = settings_from(options, config, ImportConfig, source="dataset import")
     with _Bar() as bar:
         summary = import_files(sources, out, settings, overwrite=overwrite, watch=bar)
     if as_json:
         typer.echo(json.dumps({**summary.to_json(), "out": str(out)}, indent=2, ensure_ascii=False))
     else:
         _print_summary(summary, out)
-
-
-def _settings(given: dict[str, Any], config: Path | None) -> Any:
-    """Take the settings from the options or from a file, never from both."""
-    from moalloy_md.config import load_config, validate
-    from moalloy_md.datasets.importers.config import ImportConfig
-
-    if config is None:
-        return validate(given, ImportConfig, source="dataset import")
-    if given:
-        raise ConfigError(
-            f"expected either --config or options, found --config {config} and "
-            f"{', '.join(given)}. Leave one out"
-        )
-    return load_config(config, ImportConfig)
 
 
 class _Bar:

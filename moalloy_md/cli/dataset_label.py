@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from moalloy_md.cli.common import JsonOption
 from moalloy_md.errors import ConfigError
 
 
@@ -30,7 +31,7 @@ def label_command(
         bool, typer.Option("--retry", help="Try the cells again that failed before.")
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many cells.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Label cells with a DFT code or a teacher potential; the same command again goes on.
 

@@ -1,14 +1,15 @@
 """``moalloy structures``: cells to compute with DFT."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moalloy_md.config import StrictModel, load_config, validate
+from moalloy_md.cli.common import ConfigOption, JsonOption, bar, settings_from
+from moalloy_md.config import load_config
 from moalloy_md.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from moalloy_md.structures.dilute import DiluteCounts
 
 app = typer.Typer(no_args_is_help=True, help="Make doped cells to compute with DFT.")
-
-Config = TypeVar("Config", bound=StrictModel)
 
 
 class LatticeOption(StrEnum):
@@ -82,10 +81,6 @@ SpinStartsOption = Annotated[
     SpinOption | None,
     typer.Option(help="Start moments of two magnetic dopants. (default parallel)"),
 ]
-ConfigOption = Annotated[
-    Path | None, typer.Option(help="YAML file with these settings instead of the options.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")]
 
 
 @app.command("dilute")
@@ -126,22 +121,16 @@ def dilute_command(
     """
     from moalloy_md.structures.dilute import DiluteConfig, dilute_cells, dilute_counts
 
+    options = locals()
     given = {
         "dopants": _words(dopants),
-        "pairs": None if pairs is None else pairs.value,
+        "pairs": pairs,
         "shells": _words(shells),
         "vacancy_shells": _words(vacancy_shells),
-        **_host(host, lattice, repeat, lattice_parameter_angstrom),
-        **_variants(
-            ideal=ideal,
-            rattle=rattle,
-            copies=copies,
-            strain=strain,
-            shear=shear,
-            spin_starts=spin_starts,
-        ),
+        **_host(options),
+        **_variants(options),
     }
-    settings = _settings(given, config, DiluteConfig)
+    settings = settings_from(given, config, DiluteConfig, source="structures")
     counts = dilute_counts(settings)
     cells = list(dilute_cells(settings))
     _write(cells, out, vasp)
@@ -185,21 +174,15 @@ def random_command(
     """Random solid solutions of the host."""
     from moalloy_md.structures.solid_solution import RandomConfig, random_cells
 
+    options = locals()
     given = {
         "dopants": _fractions(dopants),
         "n_cells": n_cells,
         "seed": seed,
-        **_host(host, lattice, repeat, lattice_parameter_angstrom),
-        **_variants(
-            ideal=ideal,
-            rattle=rattle,
-            copies=copies,
-            strain=strain,
-            shear=shear,
-            spin_starts=spin_starts,
-        ),
+        **_host(options),
+        **_variants(options),
     }
-    settings = _settings(given, config, RandomConfig)
+    settings = settings_from(given, config, RandomConfig, source="structures")
     cells = list(random_cells(settings))
     _write(cells, out, vasp)
     if as_json:
@@ -231,7 +214,7 @@ def vasp_command(
     for index, (_, atoms) in enumerate(iter_atoms(cells)):
         atoms.info.setdefault("name", f"cell-{index:05d}")
         images.append(atoms)
-    write_vasp_inputs(out, images, settings, watch=_bar("Writing VASP inputs", len(images)))
+    write_vasp_inputs(out, images, settings, watch=bar("Writing VASP inputs", len(images)))
     typer.echo(f"{len(images)} folders written to {out}; its README.md says how to add POTCAR")
 
 
@@ -262,52 +245,35 @@ def _fractions(text: str | None) -> dict[str, float] | None:
     return fractions
 
 
-def _host(
-    host: str | None, lattice: LatticeOption | None, repeat: str | None, edge: float | None
-) -> dict[str, Any]:
-    cells = _words(repeat)
+def _host(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `HostCell` from the options that all commands have."""
+    cells = _words(options["repeat"])
     return {
-        "host": host,
-        "lattice": None if lattice is None else lattice.value,
+        "host": options["host"],
+        "lattice": options["lattice"],
         "repeat": cells * 3 if cells and len(cells) == 1 else cells,
-        "lattice_parameter_angstrom": edge,
+        "lattice_parameter_angstrom": options["lattice_parameter_angstrom"],
     }
 
 
-def _variants(
-    *,
-    ideal: bool | None,
-    rattle: str | None,
-    copies: int | None,
-    strain: str | None,
-    shear: str | None,
-    spin_starts: SpinOption | None,
-) -> dict[str, Any]:
-    made = [
-        *({"rattle_angstrom": x, "copies": copies or 1} for x in _numbers("rattle", rattle)),
-        *({"strain": x} for x in _numbers("strain", strain)),
-        *({"shear": x} for x in _numbers("shear", shear)),
-    ]
-    if copies is not None and rattle is None:
+def _variants(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of `Variants` from the options that all commands have."""
+    copies = options["copies"]
+    if copies is not None and options["rattle"] is None:
         raise ConfigError("--copies: expected --rattle beside it: without, copies would be equal")
+    made = [
+        *(
+            {"rattle_angstrom": x, "copies": copies or 1}
+            for x in _numbers("rattle", options["rattle"])
+        ),
+        *({"strain": x} for x in _numbers("strain", options["strain"])),
+        *({"shear": x} for x in _numbers("shear", options["shear"])),
+    ]
     return {
-        "ideal": ideal,
+        "ideal": options["ideal"],
         "variants": made or None,
-        "spin_starts": None if spin_starts is None else spin_starts.value,
+        "spin_starts": options["spin_starts"],
     }
-
-
-def _settings(given: dict[str, Any], config: Path | None, model: type[Config]) -> Config:
-    """Take the settings from the options or from a file, never from both."""
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if config is None:
-        return validate(chosen, model, source="structures")
-    if chosen:
-        raise ConfigError(
-            f"expected either --config or options, found --config {config} and "
-            f"{', '.join(chosen)}. Leave one out"
-        )
-    return load_config(config, model)
 
 
 def _write(cells: Sequence["Atoms"], out: Path, vasp: Path | None) -> None:
@@ -316,15 +282,7 @@ def _write(cells: Sequence["Atoms"], out: Path, vasp: Path | None) -> None:
 
     write_cells(out, cells)
     if vasp is not None:
-        write_vasp_inputs(vasp, cells, VaspConfig(), watch=_bar("Writing VASP inputs", len(cells)))
-
-
-def _bar(title: str, total: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    screen = Console(stderr=True)
-    return lambda items: track(items, title, total=total, console=screen, transient=True)
+        write_vasp_inputs(vasp, cells, VaspConfig(), watch=bar("Writing VASP inputs", len(cells)))
 
 
 def _formula(counts: "DiluteCounts", n: int) -> str:

@@ -2,12 +2,9 @@
 
 from collections import Counter
 from collections.abc import Collection
-from functools import cache, cached_property
+from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
-from moalloy_md.datasets.lattice_sites import PRIMITIVE, LatticeFit, hermite, site_indices
+from moalloy_md.datasets.lattice_sites import LatticeFit, hermite, shell_vectors, site_indices
 
 
 class Neighbours:
@@ -35,7 +32,7 @@ class Neighbours:
         In a small cell an atom may occur several times, and `atom` among its own neighbours. A
         vacant site is left out.
         """
-        vectors = shell_vectors(self._fit.lattice, shell)[shell - 1]
+        vectors = shell_vectors(self._fit.lattice, shell)
         indices = site_indices(self._fit.sites[atom] + vectors, self._period).tolist()
         return [self._atom_at[index] for index in indices if index in self._atom_at]
 
@@ -58,35 +55,3 @@ class Neighbours:
             (min(i, j), max(i, j)) for i in chosen for j in self.of(i, shell) if j in chosen
         )
         return Counter({pair: n // 2 for pair, n in ends.items()})  # each was met from either end
-
-
-@cache
-def shell_vectors(lattice: str, n_shells: int) -> tuple[NDArray[np.int64], ...]:
-    """Vectors from a site to its neighbours, along the primitive vectors, shell by shell.
-
-    Parameters
-    ----------
-    lattice
-        ``bcc`` or ``fcc``.
-    n_shells
-        How many shells, nearest first.
-
-    Returns
-    -------
-    tuple of ``(coordination, 3)``
-        Whole numbers.
-    """
-    primitive = PRIMITIVE[lattice]
-    inverse = np.linalg.inv(primitive)
-    reach = 1.0  # in cubic edges
-    while True:
-        # |m_i| is at most the distance times the length of the i-th reciprocal vector.
-        n = int(np.ceil(reach * np.linalg.norm(inverse, axis=0).max()))
-        grid = np.stack(np.meshgrid(*[np.arange(-n, n + 1)] * 3, indexing="ij"), axis=-1)
-        vectors = grid.reshape(-1, 3).astype(np.int64)
-        # Points of both lattices are whole numbers of half cubic edges: exact.
-        squares = np.rint((2 * vectors @ primitive) ** 2).sum(axis=1).astype(np.int64)
-        radii = np.unique(squares[(squares > 0) & (squares <= (2 * reach) ** 2)])
-        if len(radii) >= n_shells:
-            return tuple(vectors[squares == radius] for radius in radii[:n_shells])
-        reach += 1.0

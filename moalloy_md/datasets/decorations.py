@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations, product
 
 import numpy as np
 from ase import Atoms
@@ -23,9 +22,11 @@ from moalloy_md.datasets.lattice_sites import (
     all_sites,
     fit_lattice,
     hermite,
+    shell_vectors,
     site_indices,
 )
 from moalloy_md.elements import symbol
+from moalloy_md.structures.lattice import LatticeName, cubic_rotations
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Decoration:
         the arrangement down the first in alphabetical order.
     """
 
-    lattice: str
+    lattice: LatticeName
     period: IntMatrix
     elements: bytes
 
@@ -92,30 +93,23 @@ def decoration(fit: LatticeFit, numbers: Sequence[int] | NDArray[np.int64]) -> D
 
 
 def _rarest(
-    sites: NDArray[np.int64], elements: NDArray[np.uint8], basis: IntMatrix, lattice: str
+    sites: NDArray[np.int64], elements: NDArray[np.uint8], basis: IntMatrix, lattice: LatticeName
 ) -> NDArray[np.intp]:
     """Find the sites whose element and neighbours occur least often.
 
     Only these have to be tried as origin. Sums over whole shells do not depend on orientation.
     """
     kinds = elements.astype(np.int64)
-    for shell in _shells(lattice):
-        around = elements[site_indices(sites[:, None] + shell, basis)].astype(np.int64)
+    for shell in (1, 2):
+        neighbours = sites[:, None] + shell_vectors(lattice, shell)
+        around = elements[site_indices(neighbours, basis)].astype(np.int64)
         kinds = kinds * 1_000_003 + (around**3).sum(axis=1)
     _, kind_of, counts = np.unique(kinds, return_inverse=True, return_counts=True)
     return np.flatnonzero(kind_of == counts.argmin())
 
 
-@lru_cache(maxsize=2)
-def _shells(lattice: str) -> tuple[NDArray[np.int64], ...]:
-    """Sites of the first two neighbour shells of a site."""
-    grid = np.array(list(product(range(-2, 3), repeat=3)))
-    distances = np.round(np.linalg.norm(grid @ PRIMITIVE[lattice], axis=1), 6)
-    return tuple(grid[distances == distance] for distance in np.unique(distances)[1:3])
-
-
 def _smallest_period(
-    basis: IntMatrix, elements: NDArray[np.uint8], lattice: str
+    basis: IntMatrix, elements: NDArray[np.uint8], lattice: LatticeName
 ) -> tuple[IntMatrix, NDArray[np.uint8]]:
     """Add the translations that leave the arrangement as it is to its period."""
     sites = all_sites(basis)
@@ -147,7 +141,9 @@ def _first_text(
 
 
 @lru_cache(maxsize=4096)
-def _canonical_period(basis: IntMatrix, lattice: str) -> tuple[IntMatrix, NDArray[np.int64]]:
+def _canonical_period(
+    basis: IntMatrix, lattice: LatticeName
+) -> tuple[IntMatrix, NDArray[np.int64]]:
     """First of the periods that symmetry makes of one; operations to it, ``(n, 3, 3)``."""
     rows = np.array(basis)
     images = [
@@ -159,13 +155,10 @@ def _canonical_period(basis: IntMatrix, lattice: str) -> tuple[IntMatrix, NDArra
 
 
 @lru_cache(maxsize=2)
-def _operations(lattice: str) -> tuple[NDArray[np.int64], ...]:
-    """Return the 48 operations of the cubic point group as they act on sites (row vectors)."""
+def _operations(lattice: LatticeName) -> NDArray[np.int64]:
+    """Return the cubic point group as it acts on sites (row vectors), ``(48, 3, 3)``."""
     primitive = PRIMITIVE[lattice]
-    inverse = np.linalg.inv(primitive)
-    operations = []
-    for order in permutations(range(3)):
-        for signs in product((1, -1), repeat=3):
-            cubic = np.eye(3)[list(order)] * np.array(signs)
-            operations.append(np.rint(primitive @ cubic @ inverse).astype(np.int64))
-    return tuple(operations)
+    operations: NDArray[np.int64] = np.rint(
+        primitive @ cubic_rotations() @ np.linalg.inv(primitive)
+    ).astype(np.int64)
+    return operations

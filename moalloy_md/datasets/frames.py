@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from moalloy_md.datasets.extxyz import Place, iter_atoms
 from moalloy_md.elements import HOST
 from moalloy_md.errors import DataError
-from moalloy_md.rundir import replacing
+from moalloy_md.rundir import replacing, saying_what_cannot_be_written
 
 STATES = ("relaxed", "ideal", "noneq")
 
@@ -200,14 +200,12 @@ def write_dataset(path: Path, frames: Iterable[Frame]) -> None:
     images = [frame.atoms for frame in frames]
     if not images:
         raise DataError(f"{path}: expected at least one frame to write, found none")
-    try:
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            write_xyz(file, images)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}). Choose a folder that you may write to, "
-            "with room on its disk"
-        ) from error
+    with (
+        saying_what_cannot_be_written(path),
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
+        write_xyz(file, images)
 
 
 def frame_hash(frame: Frame) -> str:

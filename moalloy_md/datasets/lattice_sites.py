@@ -15,13 +15,16 @@ from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import NDArray
 
+from moalloy_md.structures.lattice import (
+    LATTICES,
+    SITES_PER_CUBE,
+    LatticeName,
+    neighbour_shells,
+    primitive_vectors,
+)
+
 #: Primitive vectors of each lattice, one a row, in units of the cubic cell's edge.
-PRIMITIVE = {
-    "bcc": np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
-    "fcc": np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]),
-}
-_SITES_PER_CUBE = {"bcc": 2, "fcc": 4}
-_NEAREST_NEIGHBOUR = {"bcc": np.sqrt(3) / 2, "fcc": np.sqrt(0.5)}  # in cubic edges
+PRIMITIVE = {lattice: primitive_vectors(lattice) / 2 for lattice in LATTICES}
 
 #: Largest principal logarithmic strain that a supercell is recognised under.
 MAX_DISTORTION = 0.08
@@ -57,7 +60,7 @@ class LatticeFit:
         same volume.
     """
 
-    lattice: str
+    lattice: LatticeName
     supercell: NDArray[np.int64]
     sites: NDArray[np.int64]
     n_vacant: int
@@ -99,7 +102,7 @@ def fit_lattice(atoms: Atoms, *, max_vacancies: int = 2) -> LatticeFit | None:
     scaled = np.linalg.solve(cell.T, atoms.positions.T).T
     for supercells in (_aligned_supercell, _supercells):  # the quick way for all, then the other
         for n_vacant in range(min(max_vacancies, len(atoms) // 10) + 1):
-            for lattice in PRIMITIVE:
+            for lattice in LATTICES:
                 for supercell, distortion in supercells(cell, len(atoms) + n_vacant, lattice):
                     found = _match(scaled, cell, supercell, lattice)
                     if found is not None:
@@ -111,7 +114,7 @@ def fit_lattice(atoms: Atoms, *, max_vacancies: int = 2) -> LatticeFit | None:
 
 
 def _aligned_supercell(
-    cell: NDArray[np.float64], n_sites: int, lattice: str
+    cell: NDArray[np.float64], n_sites: int, lattice: LatticeName
 ) -> list[tuple[NDArray[np.int64], float]]:
     """Find the supercell if the lattice's cubic axes lie along x, y and z, as they mostly do."""
     scaled = cell / _edge(cell, n_sites, lattice)
@@ -123,7 +126,7 @@ def _aligned_supercell(
 
 
 def _supercells(
-    cell: NDArray[np.float64], n_sites: int, lattice: str
+    cell: NDArray[np.float64], n_sites: int, lattice: LatticeName
 ) -> list[tuple[NDArray[np.int64], float]]:
     """Find supercells that have the shape of `cell`, in any orientation; the nearest first."""
     reduced, change = minkowski_reduce(cell / _edge(cell, n_sites, lattice))
@@ -135,14 +138,14 @@ def _supercells(
     ]
 
 
-def _edge(cell: NDArray[np.float64], n_sites: int, lattice: str) -> float:
+def _edge(cell: NDArray[np.float64], n_sites: int, lattice: LatticeName) -> float:
     """Edge of the cubic cell, Å."""
-    return float((_SITES_PER_CUBE[lattice] * abs(np.linalg.det(cell)) / n_sites) ** (1 / 3))
+    return float((SITES_PER_CUBE[lattice] * abs(np.linalg.det(cell)) / n_sites) ** (1 / 3))
 
 
 @lru_cache(maxsize=4096)
 def _supercells_of_shape(
-    metric: tuple[float, ...], n_sites: int, lattice: str
+    metric: tuple[float, ...], n_sites: int, lattice: LatticeName
 ) -> list[tuple[IntMatrix, float]]:
     """Triples of lattice vectors whose lengths and angles are nearly those of a reduced cell."""
     gram = np.array(metric).reshape(3, 3)
@@ -173,7 +176,7 @@ def _supercells_of_shape(
     return list(different.values())[:_N_TRIED]
 
 
-def _up_to_symmetry(rows: NDArray[np.int64], lattice: str) -> tuple[tuple[int, ...], ...]:
+def _up_to_symmetry(rows: NDArray[np.int64], lattice: LatticeName) -> tuple[tuple[int, ...], ...]:
     """Cubic components of vectors, the same for all that the cubic point group makes of them.
 
     The group exchanges components and changes their signs, so sorting and a rule for the signs
@@ -185,7 +188,7 @@ def _up_to_symmetry(rows: NDArray[np.int64], lattice: str) -> tuple[tuple[int, .
 
 
 def _distortions(
-    rows: NDArray[np.int64], gram: NDArray[np.float64], lattice: str
+    rows: NDArray[np.int64], gram: NDArray[np.float64], lattice: LatticeName
 ) -> NDArray[np.float64]:
     """Largest principal logarithmic strains that take supercells to a cell of this metric."""
     ideal = rows @ PRIMITIVE[lattice]
@@ -195,7 +198,7 @@ def _distortions(
 
 
 @lru_cache(maxsize=64)
-def _lattice_vectors(lattice: str, longest: float) -> NDArray[np.int64]:
+def _lattice_vectors(lattice: LatticeName, longest: float) -> NDArray[np.int64]:
     inverse = np.linalg.inv(PRIMITIVE[lattice])
     n = int(np.ceil(longest * np.linalg.norm(inverse, axis=0).max()))
     grid = np.arange(-n, n + 1)
@@ -218,7 +221,7 @@ def _match(
     scaled: NDArray[np.float64],
     cell: NDArray[np.float64],
     supercell: NDArray[np.int64],
-    lattice: str,
+    lattice: LatticeName,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
     """Nearest site of each atom and its displacement (Å); None if two atoms share one."""
     vectors = np.linalg.solve(supercell.astype(float), cell)  # strained primitive vectors
@@ -236,7 +239,7 @@ def _match(
         along = along - np.linalg.solve(vectors.T, mean)
         displacements = displacements - mean
     edge = _edge(vectors, 1, lattice)
-    limit = _MAX_DISPLACEMENT * _NEAREST_NEIGHBOUR[lattice] * edge
+    limit = _MAX_DISPLACEMENT * neighbour_shells(lattice, 1)[0].radius * edge
     if np.linalg.norm(displacements, axis=1).max() > limit:
         return None
     indices = site_indices(sites, hermite(_as_matrix(supercell)))
@@ -313,6 +316,28 @@ def all_sites(basis: IntMatrix) -> NDArray[np.int64]:
     (a, _, _), (_, d, _), (_, _, f) = basis
     grid = np.meshgrid(np.arange(a), np.arange(d), np.arange(f), indexing="ij")
     return np.stack(grid, axis=-1).reshape(-1, 3).astype(np.int64)
+
+
+@lru_cache(maxsize=64)
+def shell_vectors(lattice: LatticeName, shell: int) -> NDArray[np.int64]:
+    """Vectors from a site to its neighbours in a shell, as sites are counted.
+
+    Parameters
+    ----------
+    lattice
+        ``bcc`` or ``fcc``.
+    shell
+        1 for the nearest neighbours.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(coordination, 3)`` integers along the primitive vectors.
+    """
+    halves = neighbour_shells(lattice, shell)[-1].vectors
+    along = halves @ np.linalg.inv(primitive_vectors(lattice))
+    vectors: NDArray[np.int64] = np.rint(along).astype(np.int64)
+    return vectors
 
 
 def _as_matrix(rows: NDArray[np.int64]) -> IntMatrix:

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from moalloy_md.config import StrictModel
 from moalloy_md.datasets.frames import Frame
-from moalloy_md.elements import atomic_number
+from moalloy_md.elements import ChemicalSymbol
 from moalloy_md.errors import ConfigError, DataError
 
 PARTS = ("train", "valid", "test")
@@ -49,17 +49,8 @@ class Iid(_Protocol):
 
 
 class _HeldOut(_Protocol):
-    held_out: str
+    held_out: ChemicalSymbol
     """Chemical symbol of the dopant that is held out, such as W."""
-
-    @field_validator("held_out")
-    @classmethod
-    def _known_element(cls, value: str) -> str:
-        try:
-            atomic_number(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error  # pydantic then adds the name of the field
-        return value
 
 
 class LodoStrict(_HeldOut):

@@ -6,8 +6,6 @@ three files, so that whoever trains on them can tell that they are still what wa
 
 import filecmp
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -24,7 +22,7 @@ from moalloy_md.datasets.frames import (
 )
 from moalloy_md.datasets.split import PARTS, Protocol, Split, split_frames
 from moalloy_md.errors import DataError
-from moalloy_md.rundir import write_json
+from moalloy_md.rundir import new_folder, saying_what_cannot_be_written, write_json
 
 SUMMARY = "split.json"
 #: What a folder of repeated splits has beside them: a list of the splits, without frame hashes.
@@ -189,16 +187,12 @@ def write_split(out: Path, frames: Sequence[Frame], split: Split) -> None:
     DataError
         If the folder holds other files or another split, or cannot be written.
     """
-    out = Path(out).resolve()  # a folder can replace a folder, but not a link to one
+    out = Path(out)
     _refuse_foreign(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(out, frames, split)
-    except OSError as error:
-        raise DataError(
-            f"{out}: cannot be written ({error.strerror}). Choose a folder that you may write to, "
-            "with room on its disk"
-        ) from error
+    with saying_what_cannot_be_written(out), new_folder(out) as temporary:
+        _write_files(temporary, frames, split)
+        if out.exists() and any(out.iterdir()):
+            _refuse_another_split(out, temporary)
 
 
 def read_split(path: Path) -> SplitFolder:
@@ -270,19 +264,6 @@ def _counts(frames: Sequence[Frame]) -> dict[str, Any]:
         "atoms": sum(frame.n_atoms for frame in frames),
         "frames_with_dopant": dict(sorted(dopants.items())),
     }
-
-
-def _write_whole(out: Path, frames: Sequence[Frame], split: Split) -> None:
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
-        _write_files(temporary, frames, split)
-        if out.exists() and any(out.iterdir()):
-            _refuse_another_split(out, temporary)
-        else:
-            temporary.chmod(0o755)  # mkdtemp makes private folders
-            temporary.replace(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write_files(folder: Path, frames: Sequence[Frame], split: Split) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from ase import Atoms
 from pydantic import field_validator, model_validator
 
-from moalloy_md.elements import ALL_DOPANTS
-from moalloy_md.structures.host import HostCell, checked_symbol, host_atoms
+from moalloy_md.elements import ALL_DOPANTS, ChemicalSymbol
+from moalloy_md.structures.host import HostCell, host_atoms
 from moalloy_md.structures.pairs import PairSite, pair_sites
 from moalloy_md.structures.variants import Variants, make_variants
 
@@ -21,7 +21,7 @@ VACANCY = "vac"
 class DiluteConfig(HostCell, Variants):
     """Cells with one or two dopants: every one that is different by symmetry, once."""
 
-    dopants: tuple[str, ...] = ALL_DOPANTS
+    dopants: tuple[ChemicalSymbol, ...] = ALL_DOPANTS
     """Chemical symbols; all 20 of the package unless said."""
     pure: bool = True
     """The host without a dopant."""
@@ -37,9 +37,7 @@ class DiluteConfig(HostCell, Variants):
 
     @field_validator("dopants")
     @classmethod
-    def _known_elements(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            checked_symbol(name)
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         twice = [name for name, n in Counter(value).items() if n > 1]
         if twice:
             raise ValueError(f"expected each dopant once, {', '.join(twice)} is there twice")

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.io.extxyz import write_xyz
 
 from moalloy_md.errors import ConfigError, DataError
-from moalloy_md.rundir import replacing
+from moalloy_md.rundir import replacing, saying_what_cannot_be_written
 
 
 def write_cells(path: Path, cells: Sequence[Atoms]) -> None:
@@ -33,16 +33,10 @@ def write_cells(path: Path, cells: Sequence[Atoms]) -> None:
     refuse_equal_names(cells)
     if not cells:
         raise DataError(f"{path}: expected at least one cell to write, found none")
-    try:
-        with replacing(path) as temporary:
-            with temporary.open("w", encoding="utf-8") as file:
-                write_xyz(file, list(cells))
-            _refuse_another_file(path, temporary)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}). Choose a folder that you may write to, "
-            "with room on its disk"
-        ) from error
+    with saying_what_cannot_be_written(path), replacing(path) as temporary:
+        with temporary.open("w", encoding="utf-8") as file:
+            write_xyz(file, list(cells))
+        _refuse_another_file(path, temporary)
 
 
 def refuse_equal_names(cells: Sequence[Atoms]) -> None:

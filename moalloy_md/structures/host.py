@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from moalloy_md.config import StrictModel
-from moalloy_md.elements import HOST, atomic_number
-from moalloy_md.errors import ConfigError
+from moalloy_md.elements import HOST, ChemicalSymbol
 from moalloy_md.structures.lattice import SITES_PER_CUBE, LatticeName
 
 #: Cubic edges of Mo, Å: those of the paper's cells, 12.65 Å / 4 and 12.02 Å / 3 (PBE).
@@ -23,7 +22,7 @@ DEFAULT_REPEAT: dict[LatticeName, int] = {"bcc": 4, "fcc": 3}
 class HostCell(StrictModel):
     """The supercell of the host in which dopants are put."""
 
-    host: str = HOST
+    host: ChemicalSymbol = HOST
     """Chemical symbol of the host."""
     lattice: LatticeName = "bcc"
     """Crystal structure: bcc or fcc."""
@@ -45,11 +44,6 @@ class HostCell(StrictModel):
         if value is not None and min(value) < 1:
             raise ValueError("expected numbers of cells from 1 on")
         return value
-
-    @field_validator("host")
-    @classmethod
-    def _known_element(cls, value: str) -> str:
-        return checked_symbol(value)
 
     @model_validator(mode="after")
     def _edge_is_known(self) -> "HostCell":
@@ -85,15 +79,6 @@ class HostCell(StrictModel):
     def label(self) -> str:
         """Lattice and size in a name, such as ``bcc4x4x4``."""
         return self.lattice + "x".join(map(str, self.cells))
-
-
-def checked_symbol(value: str) -> str:
-    """Return a chemical symbol, or raise the ValueError that pydantic reports with the field."""
-    try:
-        atomic_number(value)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    return value
 
 
 def host_atoms(cell: HostCell) -> Atoms:

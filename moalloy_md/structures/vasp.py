@@ -2,8 +2,6 @@
 
 import json
 import math
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +13,7 @@ from pydantic import Field
 
 from moalloy_md.config import StrictModel
 from moalloy_md.errors import DataError
+from moalloy_md.rundir import new_folder, saying_what_cannot_be_written
 from moalloy_md.structures.files import refuse_equal_names
 from moalloy_md.structures.magnetism import set_start_moments
 
@@ -84,22 +83,10 @@ def write_vasp_inputs(
             f"{out}: expected no folder or an empty one, found something in it. Choose another name"
         )
     grids = _grids(cells, config)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-        try:
-            for atoms in watch(cells):
-                _write_cell(temporary, atoms, grids[_group(atoms)], config)
-            (temporary / README).write_text(_readme(config), encoding="utf-8")
-            temporary.chmod(0o755)  # mkdtemp makes private folders
-            temporary.replace(out)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise DataError(
-            f"{out}: cannot be written ({error.strerror}). Choose a folder that you may write to, "
-            "with room on its disk"
-        ) from error
+    with saying_what_cannot_be_written(out), new_folder(out) as temporary:
+        for atoms in watch(cells):
+            _write_cell(temporary, atoms, grids[_group(atoms)], config)
+        (temporary / README).write_text(_readme(config), encoding="utf-8")
 
 
 def incar_tags(atoms: Atoms, config: VaspConfig) -> dict[str, Any]:

@@ -103,7 +103,11 @@ def test_unseen_elements_and_copies_are_said_aloud(tmp_path):
             ConfigError,
             "held_out: expected a chemical symbol",
         ),
-        (("--config", "x.yaml", "--seed", "1"), ConfigError, "either --config or options.*--seed"),
+        (
+            ("--config", "x.yaml", "--seed", "1"),
+            ConfigError,
+            "either --config or options.*set seed",
+        ),
         (("--config", "x.yaml"), ConfigError, "x.yaml: cannot be read"),
     ],
 )

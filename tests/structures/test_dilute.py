@@ -211,7 +211,7 @@ def test_magnetic_dopants_start_with_a_moment():
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ({"dopants": ["W", "Xx"]}, "dopants: expected a chemical symbol"),
+        ({"dopants": ["W", "Xx"]}, r"dopants\.1: expected a chemical symbol"),
         ({"dopants": ["W", "Mo"]}, "dopants other than the host Mo"),
         ({"dopants": ["W", "V", "W"]}, "each dopant once, W is there twice"),
         ({"shells": [0]}, "shells: expected different shell numbers from 1 on"),

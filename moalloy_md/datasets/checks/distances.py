@@ -19,7 +19,7 @@ class CloseAtoms(Check):
     )
     mend = "remove the extra atom or correct cell and positions, and run DFT again; else remove the frame"
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         i, j, distances = seen.neighbours
         if len(distances) == 0:
             return

@@ -52,7 +52,7 @@ class Duplicates(Check):
         super().__init__(file, config)
         self.cells: dict[tuple[bytes, int], list[_Cell]] = defaultdict(list)
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame
         atoms = frame.atoms
         key = (np.sort(atoms.numbers).astype(np.uint8).tobytes(), int(atoms.pbc.sum()))
@@ -73,7 +73,7 @@ class Duplicates(Check):
         )
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         for members in self.cells.values():
             for one, other in self._pairs(members):
                 yield self._judge(one, other)

@@ -76,7 +76,7 @@ class EnergyOutlier(Check):
         super().__init__(file, config)
         self.cells: list[_Cell] = []
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame
         self.cells.append(
             _Cell(
@@ -91,7 +91,7 @@ class EnergyOutlier(Check):
         )
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         elements = sorted({element for cell in self.cells for element in cell.counts})
         if len(self.cells) < max(_ENOUGH, 2 * len(elements)):
             return
@@ -155,11 +155,11 @@ class ReferenceEnergies(Check):
         super().__init__(file, config)
         self.compositions: set[tuple[tuple[str, int], ...]] = set()
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         self.compositions.add(tuple(sorted(Counter(seen.frame.atoms.symbols).items())))
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         undetermined = undetermined_elements([dict(items) for items in self.compositions])
         if undetermined:
             yield self.finding(
@@ -215,7 +215,7 @@ class EnergyKind(Check):
         self.first: dict[tuple[str, str], int] = {}
         self.times: Counter[tuple[str, str]] = Counter()
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         kind = str(seen.frame.atoms.info.get("energy_kind", "free"))
         if kind != "free":
             key = (kind, seen.frame.source)
@@ -223,7 +223,7 @@ class EnergyKind(Check):
             self.times[key] += 1
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         for (kind, source), n in self.times.items():
             said = (
                 "do not say which of the DFT code's energies they have"

@@ -118,18 +118,12 @@ class Check(ABC):
         self.file = file
         self.config = config
 
+    @abstractmethod
     def see(self, seen: Seen) -> Iterable[Finding]:
         """Look at the next frame."""
-        return self._look(seen)
 
     def finish(self) -> Iterable[Finding]:
         """Say what shows only when all frames were seen."""
-        return self._sum_up()
-
-    @abstractmethod
-    def _look(self, seen: Seen) -> Iterable[Finding]: ...
-
-    def _sum_up(self) -> Iterable[Finding]:
         return ()
 
     def finding(

@@ -27,7 +27,7 @@ class NetForce(Check):
         "force. Large: find the missing atoms or columns, or remove the frame"
     )
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame
         residual = float(np.linalg.norm(frame.forces.sum(axis=0))) / frame.n_atoms
         if residual > self.config.net_force_warning_ev_per_angstrom:
@@ -59,7 +59,7 @@ class ForceOutlier(Check):
         super().__init__(file, config)
         self.largest: dict[str, list[tuple[int, int, float, str]]] = defaultdict(list)
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         lengths = np.linalg.norm(seen.frame.forces, axis=1)
         atom = int(lengths.argmax())
         self.largest[seen.frame.state].append(
@@ -67,7 +67,7 @@ class ForceOutlier(Check):
         )
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         for state, members in self.largest.items():
             if len(members) < _ENOUGH:
                 continue

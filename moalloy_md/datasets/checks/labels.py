@@ -25,13 +25,13 @@ class UnreadStress(Check):
         super().__init__(file, config)
         self.found: dict[str, list[int]] = {}
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         if seen.frame.stress is None:
             for name in _UNREAD.intersection(seen.frame.atoms.info):
                 self.found.setdefault(name, []).append(seen.index)
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         for name, frames in self.found.items():
             yield self.finding(
                 "warning",

@@ -43,7 +43,7 @@ class MixedSettings(Check):
         self.values: dict[str, dict[Any, list[int]]] = defaultdict(lambda: defaultdict(list))
         self.potentials: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         info = seen.frame.atoms.info
         for setting, names in _NAMES.items():
             value = next((info[name] for name in names if name in info), None)
@@ -54,7 +54,7 @@ class MixedSettings(Check):
             self.potentials[title.split(":")[0].split("_")[0]][title].append(seen.index)
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         for setting, values in self.values.items():
             known = {value: frames for value, frames in values.items() if value is not None}
             if self._differ(setting, list(known)):

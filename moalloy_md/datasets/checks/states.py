@@ -20,32 +20,26 @@ class StateContradiction(Check):
     )
     mend = "relax the cell further, or write state=noneq"
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame
         if frame.state == "relaxed":
             lengths = np.linalg.norm(frame.forces, axis=1)
-            atom = int(lengths.argmax())
-            if lengths[atom] > self.config.relaxed_below_ev_per_angstrom:
-                yield self.finding(
-                    "warning",
-                    f"state relaxed with a force of {lengths[atom]:.3f} eV/Å (expected at most "
-                    f"{self.config.relaxed_below_ev_per_angstrom:g})",
-                    frame=seen.index,
-                    atom=atom,
-                    name=frame.name,
-                )
+            limit, what = self.config.relaxed_below_ev_per_angstrom, "a force of {:.3f} eV/Å"
         elif frame.state == "ideal" and seen.lattice is not None:
             lengths = np.linalg.norm(seen.lattice.displacements, axis=1)
-            atom = int(lengths.argmax())
-            if lengths[atom] > self.config.ideal_below_angstrom:
-                yield self.finding(
-                    "warning",
-                    f"state ideal with an atom {lengths[atom]:.3f} Å off its {seen.lattice.lattice} "
-                    f"site (expected at most {self.config.ideal_below_angstrom:g})",
-                    frame=seen.index,
-                    atom=atom,
-                    name=frame.name,
-                )
+            limit = self.config.ideal_below_angstrom
+            what = f"an atom {{:.3f}} Å off its {seen.lattice.lattice} site"
+        else:
+            return
+        atom = int(lengths.argmax())
+        if lengths[atom] > limit:
+            yield self.finding(
+                "warning",
+                f"state {frame.state} with {what.format(lengths[atom])} (expected at most {limit:g})",
+                frame=seen.index,
+                atom=atom,
+                name=frame.name,
+            )
 
 
 class Groups(Check):
@@ -67,7 +61,7 @@ class Groups(Check):
         self.dopants: dict[str, dict[frozenset[str], int]] = defaultdict(dict)
         self.decorations: dict[Decoration, dict[str, int]] = defaultdict(dict)
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame
         if not frame.has_named_group:
             self.unnamed.append(seen.index)
@@ -78,7 +72,7 @@ class Groups(Check):
             self.decorations[found].setdefault(frame.group, seen.index)
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         if self.unnamed:
             yield self.finding(
                 "warning",

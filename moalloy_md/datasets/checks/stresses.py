@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from moalloy_md.datasets.checks.config import CheckConfig
 from moalloy_md.datasets.checks.findings import Check, Finding, Seen
+from moalloy_md.units import GPA_PER_EV_A3
 
-GPA_PER_EV_A3 = 160.2176634
 #: Bulk moduli of solids, eV/Å³ (16 to 650 GPa): outside it the unit of the stress is wrong.
 _BULK_MODULI = (0.1, 4.0)
 _LARGEST_STEP = 0.05
@@ -79,7 +79,7 @@ class StressWork(Check):
         self.volumes: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
         self.evidence: list[str] = []
 
-    def _look(self, seen: Seen) -> Iterable[Finding]:
+    def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame
         if frame.stress is None or not frame.atoms.pbc.all():
             return ()
@@ -92,7 +92,7 @@ class StressWork(Check):
         self.volumes[seen.formula].append((volume, float(frame.stress[:3].mean()), seen.index))
         return ()
 
-    def _sum_up(self) -> Iterable[Finding]:
+    def finish(self) -> Iterable[Finding]:
         for formula, points in self.volumes.items():
             yield from self._compress(formula, points)
         for members in self.series.values():

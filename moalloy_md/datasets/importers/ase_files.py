@@ -1,4 +1,4 @@
-"""Extended XYZ files, ASE databases and ASE trajectories: whatever ASE can hold labels in."""
+"""ASE databases and trajectories, and what is done with the images of any file of ASE's."""
 
 import itertools
 import sqlite3
@@ -8,7 +8,7 @@ from typing import Any
 
 from ase import Atoms
 
-from moalloy_md.datasets.extxyz import Place, iter_atoms
+from moalloy_md.datasets.extxyz import Place
 from moalloy_md.datasets.importers.labels import take_labels
 from moalloy_md.datasets.importers.runs import Importing, Run, Step
 from moalloy_md.errors import DataError
@@ -25,37 +25,26 @@ _READ_ERRORS = (
 )
 
 
-def read_extxyz(path: Path, name: str, importing: Importing) -> Iterator[Run]:
-    """Read an extended XYZ file as one run of the kind that `ImportConfig.frames_are` says.
+def read_images(
+    images: Iterator[tuple[Place, Atoms]], name: str, importing: Importing
+) -> Iterator[Run]:
+    """Give images as one run of the kind that `ImportConfig.frames_are` says.
+
+    Parameters
+    ----------
+    images
+        From `database_rows`, `trajectory_images` or `moalloy_md.datasets.extxyz.iter_atoms`.
+    name
+        Of the run.
+    importing
+        Settings; takes remarks.
 
     Raises
     ------
     DataError
-        While its steps are read: if the file is damaged or a frame lacks its labels.
+        While its steps are read: if the file is damaged or an image lacks its labels.
     """
-    yield Run(name, importing.config.frames_are, _steps(iter_atoms(path), importing))
-
-
-def read_ase_database(path: Path, name: str, importing: Importing) -> Iterator[Run]:
-    """Read an ASE database; key-value pairs such as ``group`` go along.
-
-    Raises
-    ------
-    DataError
-        While its steps are read: if the file is no database or a row lacks its labels.
-    """
-    yield Run(name, importing.config.frames_are, _steps(_database_rows(path), importing))
-
-
-def read_ase_trajectory(path: Path, name: str, importing: Importing) -> Iterator[Run]:
-    """Read an ASE trajectory (``.traj``).
-
-    Raises
-    ------
-    DataError
-        While its steps are read: if the file is no trajectory or an image lacks its labels.
-    """
-    yield Run(name, importing.config.frames_are, _steps(_trajectory_images(path), importing))
+    yield Run(name, importing.config.frames_are, _steps(images, importing))
 
 
 def _steps(images: Iterator[tuple[Place, Atoms]], importing: Importing) -> Iterator[Step]:
@@ -68,7 +57,14 @@ def _steps(images: Iterator[tuple[Place, Atoms]], importing: Importing) -> Itera
         yield Step(atoms, place, index)
 
 
-def _database_rows(path: Path) -> Iterator[tuple[Place, Atoms]]:
+def database_rows(path: Path) -> Iterator[tuple[Place, Atoms]]:
+    """Read an ASE database row by row; key-value pairs such as ``group`` go into ``info``.
+
+    Raises
+    ------
+    DataError
+        If the file is no database.
+    """
     from ase.db import connect
 
     try:
@@ -92,7 +88,14 @@ def _database_rows(path: Path) -> Iterator[tuple[Place, Atoms]]:
         ) from error
 
 
-def _trajectory_images(path: Path) -> Iterator[tuple[Place, Atoms]]:
+def trajectory_images(path: Path) -> Iterator[tuple[Place, Atoms]]:
+    """Read an ASE trajectory (``.traj``) image by image.
+
+    Raises
+    ------
+    DataError
+        If the file is no trajectory.
+    """
     from ase.io.trajectory import Trajectory
 
     try:

@@ -2,18 +2,17 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from moalloy_md.config import StrictModel
 from moalloy_md.datasets.states import RELAXED_BELOW_EV_PER_ANGSTROM
-from moalloy_md.elements import HOST, atomic_number
-from moalloy_md.errors import ConfigError
+from moalloy_md.elements import HOST, ChemicalSymbol
 
 
 class ImportConfig(StrictModel):
     """Settings of ``moalloy dataset import``."""
 
-    host: str = HOST
+    host: ChemicalSymbol = HOST
     """Chemical symbol of the host, for cells that do not name theirs."""
 
     md_block: int | None = Field(default=None, ge=1)
@@ -47,15 +46,6 @@ class ImportConfig(StrictModel):
 
     skip_bad: bool = False
     """Leave out frames and files that cannot be used, and name them, instead of stopping."""
-
-    @field_validator("host")
-    @classmethod
-    def _known_element(cls, value: str) -> str:
-        try:
-            atomic_number(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> "ImportConfig":

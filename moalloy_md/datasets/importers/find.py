@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from moalloy_md.datasets.importers.mvl import is_mvl
-from moalloy_md.datasets.importers.vasprun import open_text
+from moalloy_md.datasets.importers.vasp_reader import open_text
 from moalloy_md.errors import DataError
 
 Format = Literal["vasprun", "outcar", "extxyz", "ase-db", "ase-traj", "mvl"]

@@ -9,13 +9,10 @@ from typing import IO, Any
 
 from ase.io.extxyz import write_xyz
 
+from moalloy_md.datasets.extxyz import iter_atoms
 from moalloy_md.datasets.extxyz_count import count_frames
 from moalloy_md.datasets.frames import Frame
-from moalloy_md.datasets.importers.ase_files import (
-    read_ase_database,
-    read_ase_trajectory,
-    read_extxyz,
-)
+from moalloy_md.datasets.importers.ase_files import database_rows, read_images, trajectory_images
 from moalloy_md.datasets.importers.assign import frames_of
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.datasets.importers.find import Source, find_sources
@@ -212,16 +209,14 @@ class _Writer:
 
 
 def _runs(source: Source, importing: Importing) -> Iterator[Run]:
-    if source.format == "vasprun":
-        return _vasp_runs(source, importing)
-    reader = {
-        "outcar": read_outcar,
-        "mvl": read_mvl,
-        "ase-db": read_ase_database,
-        "ase-traj": read_ase_trajectory,
-        "extxyz": read_extxyz,
-    }[source.format]
-    return reader(source.path, source.run, importing)
+    images = {"ase-db": database_rows, "ase-traj": trajectory_images, "extxyz": iter_atoms}
+    if source.format in images:
+        return read_images(images[source.format](source.path), source.run, importing)
+    if source.format == "mvl":
+        return read_mvl(source.path, source.run, importing)
+    if source.format == "outcar":
+        return read_outcar(source.path, source.run, importing)
+    return _vasp_runs(source, importing)
 
 
 def _vasp_runs(source: Source, importing: Importing) -> Iterator[Run]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from ase import Atoms
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from moalloy_md.datasets.extxyz import Place
 from moalloy_md.datasets.importers.config import ImportConfig
@@ -45,10 +44,7 @@ def take_labels(atoms: Atoms, config: ImportConfig, place: Place) -> None:
     if forces is not None:
         atoms.arrays["REF_forces"] = np.asarray(forces)
     if stress is not None:
-        matrix = np.asarray(stress)
-        atoms.info["REF_stress"] = (
-            full_3x3_to_voigt_6_stress(matrix) if matrix.shape == (3, 3) else matrix
-        )
+        atoms.info["REF_stress"] = np.asarray(stress)
 
 
 def _energy(atoms: Atoms, config: ImportConfig, place: Place) -> object:

@@ -6,7 +6,7 @@ derivative. Unlike in vasprun.xml it never contains PV.
 
 import re
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from moalloy_md.datasets.importers.runs import Importing, Run, Step, voigt_from_vasp
-from moalloy_md.datasets.importers.vasp_settings import VaspSettings
-from moalloy_md.datasets.importers.vasprun import open_text
+from moalloy_md.datasets.importers.vasp_reader import VaspReader, open_text
 from moalloy_md.errors import DataError
 
 _TAG = re.compile(
@@ -44,24 +43,12 @@ def read_outcar(path: Path, name: str, importing: Importing) -> Iterator[Run]:
     DataError
         If the file is no OUTCAR, or a number in it cannot be read.
     """
-    reader = _Reader(path, importing)
-    steps = reader.steps()
-    first = next(steps, None)
-    if first is None:
-        if not (reader.settings.potentials or reader.listed):
-            raise DataError(f"{path}: expected an OUTCAR of VASP, found none of its lines")
-        importing.remark(f"{path}: no finished ionic step in it: nothing to import")
-        return
-    yield Run(name, reader.settings.kind, chain([first], steps))
+    return _Reader(path, importing).runs(name)
 
 
-class _Reader:
-    """State of one pass through a file."""
-
+class _Reader(VaspReader):
     def __init__(self, path: Path, importing: Importing) -> None:
-        self.path = path
-        self.importing = importing
-        self.settings = VaspSettings()
+        super().__init__(path, importing)
         self.counts: list[int] = []
         self.listed: list[str] = []  # POTCAR titles as the top of the file lists them, twice
         self.cell: NDArray[np.float64] | None = None
@@ -84,6 +71,8 @@ class _Reader:
                         yield step
                 else:
                     self._take(line, lines)
+        if self.index < 0 and not (self.settings.potentials or self.listed):
+            raise DataError(f"{self.path}: expected an OUTCAR of VASP, found none of its lines")
 
     def _take(self, line: str, lines: Iterator[str]) -> None:
         if self.index < 0 and self.loops == 0:
@@ -133,10 +122,7 @@ class _Reader:
         if converged is None:
             converged = loops < self.settings.number("NELM", 60)
         if not converged:
-            self.importing.remark(
-                f"{place}: left out: the electronic loop stopped after {loops} steps without "
-                "converging. Raise NELM or change ALGO, and run it again"
-            )
+            self.leave_out_unconverged(place, loops)
             return None
         if block is None or self.cell is None or self.first_cell is None:
             raise DataError(f"{place}: expected cell, positions and forces, found not all of them")

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from moalloy_md.datasets.extxyz import Place
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.errors import DataError
+from moalloy_md.units import GPA_PER_EV_A3
 
-#: 1 kbar in eV/Å³ (CODATA 2018: 1 eV = 1.602176634e-19 J, so 1 eV/Å³ = 1602.176634 kbar).
-EV_A3_PER_KBAR = 1 / 1602.176634
+#: 1 kbar (0.1 GPa) in eV/Å³.
+EV_A3_PER_KBAR = 0.1 / GPA_PER_EV_A3
 
 RunKind = Literal["cells", "relaxation", "md"]
 

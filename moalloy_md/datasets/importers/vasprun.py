@@ -6,9 +6,8 @@ are the derivative. With PSTRESS that number is the enthalpy F + PV, and PV is t
 
 import gzip
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -16,15 +15,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from moalloy_md.datasets.importers.runs import EV_A3_PER_KBAR, Importing, Run, Step, voigt_from_vasp
-from moalloy_md.datasets.importers.vasp_settings import VaspSettings
+from moalloy_md.datasets.importers.vasp_reader import VaspReader, open_text
 from moalloy_md.errors import DataError
 
 _LARGE = frozenset({"eigenvalues", "projected", "dos", "dynmat"})
-
-
-def open_text(path: Path) -> IO[bytes]:
-    """Open a file that may be compressed with gzip."""
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 def read_vasprun(path: Path, name: str, importing: Importing) -> Iterator[Run]:
@@ -52,22 +46,12 @@ def read_vasprun(path: Path, name: str, importing: Importing) -> Iterator[Run]:
     DataError
         If the file is not a vasprun.xml, or a number in it cannot be read.
     """
-    reader = _Reader(path, importing)
-    steps = reader.steps()
-    first = next(steps, None)
-    if first is None:
-        importing.remark(f"{path}: no finished ionic step in it: nothing to import")
-        return
-    yield Run(name, reader.settings.kind, chain([first], steps))
+    return _Reader(path, importing).runs(name)
 
 
-class _Reader:
-    """State of one pass through a file."""
-
+class _Reader(VaspReader):
     def __init__(self, path: Path, importing: Importing) -> None:
-        self.path = path
-        self.importing = importing
-        self.settings = VaspSettings()
+        super().__init__(path, importing)
         self.symbols: list[str] = []
         self.free: NDArray[np.bool_] | None = None
 
@@ -158,10 +142,7 @@ class _Reader:
             )
             return None
         if loops >= self.settings.number("NELM", 60):
-            self.importing.remark(
-                f"{place}: left out: the electronic loop stopped after NELM = {loops} steps "
-                "without converging. Raise NELM or change ALGO, and run it again"
-            )
+            self.leave_out_unconverged(place, loops)
             return None
         return Step(self._atoms(element, place), place, index, self.free)
 
