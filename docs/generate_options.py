@@ -9,17 +9,22 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from moalloy_md.config import (
-    ExponentialDecay,
-    MaceArchitecture,
-    Optimisation,
-    ReduceOnPlateau,
-    Scratch,
-    TrainConfig,
-)
 from moalloy_md.datasets.checks.config import CheckConfig
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict, SplitConfig
+from moalloy_md.potentials.train_config import (
+    ExponentialDecay,
+    FineTune,
+    Frozen,
+    MaceArchitecture,
+    MultiheadReplay,
+    Naive,
+    Optimisation,
+    ReduceOnPlateau,
+    Refine,
+    Scratch,
+    TrainConfig,
+)
 from moalloy_md.structures.dilute import DiluteConfig
 from moalloy_md.structures.solid_solution import RandomConfig
 from moalloy_md.structures.variants import Variant
@@ -39,7 +44,19 @@ PAGE = Path(__file__).with_name("options.md")
 SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     (
         "`moalloy train CONFIG.yaml`",
-        (TrainConfig, Scratch, MaceArchitecture, Optimisation, ExponentialDecay, ReduceOnPlateau),
+        (
+            TrainConfig,
+            Scratch,
+            MaceArchitecture,
+            FineTune,
+            Refine,
+            Naive,
+            Frozen,
+            MultiheadReplay,
+            Optimisation,
+            ExponentialDecay,
+            ReduceOnPlateau,
+        ),
     ),
     ("`moalloy structures dilute --config`", (DiluteConfig, Variant)),
     ("`moalloy structures random --config`", (RandomConfig,)),

@@ -59,3 +59,29 @@ def scripted(tmp_path_factory):
         return known[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def emt_data(tmp_path_factory):
+    """Folder with train, valid and test sets of a few cells of Ni with Cu and Al."""
+    from ase.io import write
+    from support.trainings import cells
+
+    folder = tmp_path_factory.mktemp("emt")
+    for name, n, seed in (("train", 6, 1), ("valid", 2, 2), ("test", 3, 3)):
+        write(folder / f"{name}.extxyz", cells(n, seed))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def emt_training(emt_data, tmp_path_factory):
+    """One training of three epochs on these, on one thread: its folder, its result, its progress."""
+    from support.trainings import configuration
+
+    from moalloy_md.potentials.train import train
+
+    out, seen = tmp_path_factory.mktemp("run") / "out", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        result = train(configuration(emt_data), out, watch=seen.append)
+    return out, result, seen

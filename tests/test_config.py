@@ -4,8 +4,9 @@ from typing import Literal
 
 import pytest
 
-from moalloy_md.config import StrictModel, TrainConfig, load_config, validate
+from moalloy_md.config import StrictModel, load_config, validate
 from moalloy_md.errors import ConfigError
+from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from moalloy_md.config import TrainConfig, validate
+from moalloy_md.config import validate
+from moalloy_md.potentials.train_config import TrainConfig
 
 TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]

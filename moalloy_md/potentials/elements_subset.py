@@ -1,12 +1,15 @@
-"""Cut a MACE model down to some of its elements, exactly.
+"""Cut a MACE model down to some of its elements, or extend it by copies of them, exactly.
 
 Elements enter a MACE model through one-hot vectors of length T: in the node embedding, in the
 skip connections, and as the leading axis of the symmetric contraction's weights. e3nn normalises
-the first two by 1/sqrt(T) at run time, so weights cut to T' of T rows are scaled by sqrt(T'/T).
+the first two by 1/sqrt(T) at run time, so T' rows taken out of T are scaled by sqrt(T'/T).
 """
+
+from collections.abc import Mapping
 
 import torch
 
+from moalloy_md.elements import symbol
 from moalloy_md.errors import ModelError
 from moalloy_md.potentials.loading import model_elements
 from moalloy_md.potentials.quiet import quiet_mace
@@ -38,14 +41,38 @@ def keep_elements(model: torch.nn.Module, atomic_numbers: list[int]) -> None:
     ModelError
         If the model lacks one of them, or has a part whose use of elements is not known here.
     """
+    set_elements(model, {z: z for z in atomic_numbers})
+
+
+def set_elements(model: torch.nn.Module, sources: Mapping[int, int]) -> None:
+    """Give `model` another table of elements, in place.
+
+    An element with the weights and the E0 of another one is a proxy: the model takes both for the
+    same, but for the repulsion at short distances, if it has one, which is by atomic number.
+
+    Parameters
+    ----------
+    model
+        `mace.modules.MACE` or `ScaleShiftMACE`.
+    sources
+        By atomic number of each wanted element that of the known one whose weights it gets: its
+        own, or that of a proxy. The new table is in the order of the atomic numbers.
+
+    Raises
+    ------
+    ModelError
+        If a source is not in the model's table, or the model has a part whose use of elements is
+        not known here.
+    """
     known = model_elements(model)
-    rows = [k for k, z in enumerate(known) if z in set(atomic_numbers)]
-    blocks = {type(block).__name__ for block in model.interactions}
-    if not blocks <= _KNOWN_BLOCKS:
+    missing = sorted(set(sources.values()) - set(known))
+    if missing:
         raise ModelError(
-            f"elements: expected interaction blocks among {', '.join(sorted(_KNOWN_BLOCKS))}, found "
-            f"{', '.join(sorted(blocks - _KNOWN_BLOCKS))}: export this model with all its elements"
+            f"elements: expected some that the model knows, found {', '.join(map(symbol, missing))}"
         )
+    numbers = sorted(sources)
+    rows = [known.index(sources[z]) for z in numbers]
+    _refuse_unknown_blocks(model)
     with quiet_mace(), torch.no_grad():
         _cut_embedding(model, rows, len(known))
         for block in model.interactions:
@@ -55,7 +82,19 @@ def keep_elements(model: torch.nn.Module, atomic_numbers: list[int]) -> None:
                 _cut_contraction(product.symmetric_contractions, rows)
         energies = model.atomic_energies_fn.atomic_energies
         model.atomic_energies_fn.atomic_energies = torch.atleast_2d(energies)[:, rows].clone()
-        model.atomic_numbers = model.atomic_numbers[rows].clone()
+        model.atomic_numbers = torch.tensor(
+            numbers, dtype=model.atomic_numbers.dtype, device=model.atomic_numbers.device
+        )
+
+
+def _refuse_unknown_blocks(model: torch.nn.Module) -> None:
+    blocks = {type(block).__name__ for block in model.interactions}
+    if not blocks <= _KNOWN_BLOCKS:
+        raise ModelError(
+            f"elements: expected interaction blocks among {', '.join(sorted(_KNOWN_BLOCKS))}, found "
+            f"{', '.join(sorted(blocks - _KNOWN_BLOCKS))}: use this model with all its elements and "
+            "no others"
+        )
 
 
 def _cut_embedding(model: torch.nn.Module, rows: list[int], n_before: int) -> None:

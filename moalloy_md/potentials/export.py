@@ -13,10 +13,9 @@ from moalloy_md.config import DType
 from moalloy_md.elements import atomic_number, symbol
 from moalloy_md.errors import ModelError, UnsupportedModelError
 from moalloy_md.potentials.elements_subset import keep_elements
-from moalloy_md.potentials.loading import load_model, model_dtype, model_elements
+from moalloy_md.potentials.loading import load_model, model_dtype, model_elements, model_heads
 from moalloy_md.potentials.native_model import native_model, write_native
 from moalloy_md.potentials.parity import Evaluated
-from moalloy_md.potentials.predict import model_heads
 from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.potentials.torchscript import script
 

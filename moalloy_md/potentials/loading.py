@@ -15,6 +15,7 @@ import torch
 from moalloy_md.config import Device, DType
 from moalloy_md.errors import ModelError
 from moalloy_md.potentials.quiet import quiet_mace
+from moalloy_md.rundir import replacing
 
 with quiet_mace():
     import mace.modules  # noqa: F401  its classes are what a pickled model refers to
@@ -72,6 +73,18 @@ def model_dtype(model: torch.nn.Module) -> DType:
     """Floating-point type of a MACE model's weights."""
     found = next(p.dtype for p in model.parameters() if p.is_floating_point())
     return "float64" if found == torch.float64 else "float32"
+
+
+def model_heads(model: torch.nn.Module) -> list[str]:
+    """Names of a model's heads; one called ``Default`` for models from before there were any."""
+    heads: Any = getattr(model, "heads", None)
+    return list(heads) if heads else ["Default"]
+
+
+def save_model(model: torch.nn.Module, path: Path) -> None:
+    """Write a ``.model`` file as mace-torch does: whole or not at all."""
+    with replacing(path) as temporary, quiet_mace():
+        torch.save(model, temporary)
 
 
 def resolve_device(device: Device) -> str:

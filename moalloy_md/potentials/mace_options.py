@@ -3,12 +3,23 @@
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.config import MaceArchitecture, Optimisation, TrainConfig
 from moalloy_md.elements import atomic_number
+from moalloy_md.potentials.train_config import (
+    Frozen,
+    MaceArchitecture,
+    MultiheadReplay,
+    Naive,
+    Optimisation,
+    Scratch,
+    TrainConfig,
+)
 from moalloy_md.potentials.training_set import TrainingSet
 
 #: What mace-torch's files are called.
 NAME = "model"
+
+#: The model that training goes on from, in the trainer's folder.
+START = "start.model"
 
 #: The block of the MACE-MP-0 models, which they use in every layer.
 _BLOCK = "RealAgnosticResidualInteractionBlock"
@@ -39,26 +50,54 @@ def mace_arguments(
         "valid_file": config.valid.absolute(),
         "energy_key": "REF_energy",
         "forces_key": "REF_forces",
-        "E0s": {atomic_number(symbol): energy for symbol, energy in data.e0s_ev.items()},
+        "atomic_numbers": [atomic_number(name) for name in data.elements],
+        "E0s": {atomic_number(name): energy for name, energy in data.e0s_ev.items()},
         "valid_batch_size": min(fit.batch_size, data.n_valid),
         "max_num_epochs": epochs_to_run(fit),
         "num_workers": 0,
         "pin_memory": device == "cuda",
         "plot": False,
-        "error_table": "PerAtomMAE",
-        **_network(config.start.model),
+        # with its loss for stresses too mace-torch fails to write the table of absolute errors
+        "error_table": "PerAtomRMSE" if fit.loss == "universal" else "PerAtomMAE",
         **_optimisation(fit),
     }
-    flags = {
-        "pair_repulsion": config.start.model.pair_repulsion,
-        "amsgrad": fit.amsgrad,
-        "ema": fit.ema_decay is not None,
-        "save_cpu": True,
-    }
+    flags = {"amsgrad": fit.amsgrad, "ema": fit.ema_decay is not None, "save_cpu": True}
+    if data.network is not None:
+        options |= _network(data.network)
+        flags["pair_repulsion"] = data.network.pair_repulsion
+    if not isinstance(config.start, Scratch):
+        options |= {"model": "ScaleShiftMACE", "foundation_model": folder / START}
+        options |= _method(config.start.method)
     return [
         *(f"--{name}={value}" for name, value in options.items()),
         *(f"--{name}" for name, wanted in flags.items() if wanted),
     ]
+
+
+#: mace-torch's ``--freeze`` keeps these parts and all before them.
+_FREEZE = {"embedding": 1, "interactions": 5, "products": 6}
+
+
+def _method(method: Naive | Frozen | MultiheadReplay) -> dict[str, Any]:
+    if isinstance(method, Naive):
+        return {"multiheads_finetuning": False}
+    if isinstance(method, Frozen):
+        return {"multiheads_finetuning": False, "freeze": _FREEZE[method.layers]}
+    options: dict[str, Any] = {
+        "multiheads_finetuning": True,
+        "force_mh_ft_lr": True,  # or it would set the learning rate and the average on its own
+        "weight_pt_head": method.replay_weight,
+        "num_samples_pt": method.n_samples,
+        "filter_type_pt": "combinations",  # cells of the data's elements only
+        "pseudolabel_replay": method.pseudolabels,
+        "stress_weight": 0.0,
+    }
+    if method.replay == "mp":
+        return options | {"pt_train_file": "mp"}
+    options["pt_train_file"] = Path(method.replay).absolute()
+    if method.replay_valid is not None:
+        options["pt_valid_file"] = method.replay_valid.absolute()
+    return options
 
 
 def epochs_to_run(fit: Optimisation) -> int:
@@ -86,9 +125,13 @@ def _network(model: MaceArchitecture) -> dict[str, Any]:
     }
 
 
+#: mace-torch's names of the losses.
+_LOSSES = {"squares": "weighted", "lengths": "l1l2energyforces", "universal": "universal"}
+
+
 def _optimisation(fit: Optimisation) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "loss": {"squares": "weighted", "lengths": "l1l2energyforces"}[fit.loss],
+        "loss": _LOSSES[fit.loss],
         "energy_weight": fit.energy_weight,
         "forces_weight": fit.forces_weight,
         "batch_size": fit.batch_size,

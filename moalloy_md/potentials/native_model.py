@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from moalloy_md.config import DType
 from moalloy_md.errors import ModelError
-from moalloy_md.potentials.loading import model_elements
+from moalloy_md.potentials.loading import model_elements, model_heads
 from moalloy_md.potentials.native_folding import (
     Array,
     linear,
@@ -28,7 +28,6 @@ from moalloy_md.potentials.native_folding import (
     unsupported,
 )
 from moalloy_md.potentials.native_layers import Parts, add_layer
-from moalloy_md.potentials.predict import model_heads
 from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.rundir import replacing
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from moalloy_md.elements import symbol
 from moalloy_md.errors import ModelError
-from moalloy_md.potentials.loading import model_dtype, model_elements
+from moalloy_md.potentials.loading import model_dtype, model_elements, model_heads
 from moalloy_md.potentials.quiet import quiet_mace
 
 with quiet_mace():
@@ -67,30 +67,22 @@ def predict(
     """
     check_elements(known_symbols(model), cells, source=source)
     heads = model_heads(model)
-    chosen = _head(heads, head)
+    chosen = chosen_head(heads, head, source="model")
     network: Any = model
-    table = AtomicNumberTable(model_elements(model))
-    device = next(model.parameters()).device
     energies, forces, e0s = [], [], []
     for start in range(0, len(cells), batch_size):
         chunk = cells[start : start + batch_size]
-        with default_dtype(model_dtype(model)):
-            graphs = [
-                AtomicData.from_config(
-                    config_from_atoms(_bare(atoms), KeySpecification(), head_name=chosen),
-                    z_table=table,
-                    cutoff=float(network.r_max),
-                    heads=heads,
-                )
-                for atoms in chunk
-            ]
-        batch = Batch.from_data_list(graphs).to(device)
+        batch = make_batch(model, chunk, head=chosen)
         out = network(batch.to_dict(), training=False, compute_force=True)
         energies.append(out["energy"].detach().double().cpu().numpy())
         of_atoms = out["forces"].detach().double().cpu().numpy()
         forces += np.split(of_atoms, np.cumsum([len(atoms) for atoms in chunk])[:-1])
         e0s.append(_e0_energies(network, batch, heads.index(chosen)))
-        _refuse_nonfinite(energies[-1], of_atoms, source, start, len(chunk))
+        bad = np.flatnonzero(~np.isfinite(energies[-1]))
+        frames = (
+            f"frame {start + bad[0]}" if len(bad) else f"frames {start} to {start + len(chunk) - 1}"
+        )
+        refuse_nonfinite(energies[-1], of_atoms, where=f"{source}: {frames} (the first is 0)")
         if watch is not None:
             watch(start + len(chunk))
     return Predictions(np.concatenate(energies), tuple(forces), np.concatenate(e0s))
@@ -119,19 +111,64 @@ def check_elements(known: Sequence[str], cells: Sequence[Atoms], *, source: str)
             )
 
 
-def model_heads(model: torch.nn.Module) -> list[str]:
-    """Names of a model's heads; one called ``Default`` for models from before there were any."""
-    heads: Any = getattr(model, "heads", None)
-    return list(heads) if heads else ["Default"]
+def make_batch(model: torch.nn.Module, cells: Sequence[Atoms], *, head: str) -> Any:
+    """Make the graphs of cells, in the model's precision and on its device, as mace-torch wants them.
+
+    Parameters
+    ----------
+    model
+        From `moalloy_md.potentials.loading.load_model`.
+    cells
+        The cells; what else they carry than atoms and cell is left aside.
+    head
+        One of the model's heads.
+    """
+    network: Any = model
+    table = AtomicNumberTable(model_elements(model))
+    with default_dtype(model_dtype(model)):
+        graphs = [
+            AtomicData.from_config(
+                config_from_atoms(_bare(atoms), KeySpecification(), head_name=head),
+                z_table=table,
+                cutoff=float(network.r_max),
+                heads=model_heads(model),
+            )
+            for atoms in cells
+        ]
+    return Batch.from_data_list(graphs).to(next(model.parameters()).device)
 
 
-def _head(heads: list[str], wanted: str | None) -> str:
+def chosen_head(heads: Sequence[str], wanted: str | None, *, source: str) -> str:
+    """Return the head that is wanted, or the only one.
+
+    Raises
+    ------
+    ModelError
+        If there is no such head, or none was named of several. It starts with `source`.
+    """
     if wanted is None and len(heads) == 1:
         return heads[0]
-    if wanted not in heads:
-        found = "none given" if wanted is None else f"{wanted!r}"
-        raise ModelError(f"head: expected one of {', '.join(heads)}, found {found}")
+    if wanted is None or wanted not in heads:
+        found = "none given" if wanted is None else repr(wanted)
+        raise ModelError(f"{source}: expected head to be one of {', '.join(heads)}, found {found}")
     return wanted
+
+
+def refuse_nonfinite(
+    energies: NDArray[np.float64] | float, forces: NDArray[np.float64], *, where: str
+) -> None:
+    """Refuse what is not finite.
+
+    Raises
+    ------
+    ModelError
+        It starts with `where`.
+    """
+    if not (np.isfinite(energies).all() and np.isfinite(forces).all()):
+        raise ModelError(
+            f"{where}: expected finite energies and forces, found nan or inf. Two atoms on one "
+            "place? Otherwise the model is broken"
+        )
 
 
 def _bare(atoms: Atoms) -> Atoms:
@@ -145,20 +182,3 @@ def _e0_energies(network: Any, batch: Any, head: int) -> NDArray[np.float64]:
     of_atoms = batch.node_attrs.detach().cpu().numpy() @ of_elements
     result: NDArray[np.float64] = np.add.reduceat(of_atoms, batch.ptr.cpu().numpy()[:-1])
     return result
-
-
-def _refuse_nonfinite(
-    energies: NDArray[np.float64],
-    forces: NDArray[np.float64],
-    source: str,
-    start: int,
-    n_cells: int,
-) -> None:
-    if np.isfinite(energies).all() and np.isfinite(forces).all():
-        return
-    bad = np.flatnonzero(~np.isfinite(energies))
-    where = f"frame {start + bad[0]}" if len(bad) else f"frames {start} to {start + n_cells - 1}"
-    raise ModelError(
-        f"{source}: {where} (the first is 0): expected finite energies and forces, found nan or "
-        "inf. Two atoms on one place? Otherwise the model is broken"
-    )

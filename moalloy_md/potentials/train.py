@@ -12,16 +12,35 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.config import TrainConfig
 from moalloy_md.errors import RunDirectoryError, TrainingError
-from moalloy_md.potentials.loading import load_model, resolve_device
-from moalloy_md.potentials.mace_options import NAME, epochs_to_run, mace_arguments
-from moalloy_md.potentials.training_set import TrainingSet, read_training_set
+from moalloy_md.potentials.foundations import one_head
+from moalloy_md.potentials.loading import load_model, model_heads, resolve_device, save_model
+from moalloy_md.potentials.mace_options import NAME, START, epochs_to_run, mace_arguments
+from moalloy_md.potentials.reference_energies import in_order
+from moalloy_md.potentials.start import replay_elements
+from moalloy_md.potentials.train_config import Refine, TrainConfig
+from moalloy_md.potentials.training_set import (
+    TrainingSet,
+    read_training_set,
+    refuse_failed_checks,
+)
 from moalloy_md.processes import running, set_openmp
-from moalloy_md.rundir import RunDirectory, now, open_run, read_json, replacing, sha256
+from moalloy_md.rundir import (
+    MANIFEST,
+    RunDirectory,
+    now,
+    open_run,
+    read_json,
+    replacing,
+    sha256,
+)
 from moalloy_md.units import MEV_PER_EV
 
 MODEL, LOG, HISTORY = "model.model", "train.log", "history.jsonl"
+#: The model of a training with replay as mace-torch wrote it; ``model.model`` has the new head.
+BOTH_HEADS = "multihead.model"
+#: What mace-torch calls the heads of the data and of the old cells.
+MAIN_HEAD, REPLAY_HEAD = "Default", "pt_head"
 
 _PACKAGES = ("mace-torch", "e3nn", "torch", "numpy", "ase")
 _POLL_S = 0.2
@@ -31,12 +50,23 @@ _TAIL_LINES = 25
 #: be moved.
 _PATHS = {"out", "train", "valid", "test"}
 
+_REPLAY_BY_HAND = (
+    "mace-torch cannot download the old cells (replay: mp): fetch "
+    "https://github.com/ACEsuit/mace-foundations/releases/download/mace_mp_0b/mp_traj_combined.xyz "
+    "on a machine that can, and put it as mp_traj_combinedxyz into mace-torch's cache "
+    "(~/.cache/mace, or mace in XDG_CACHE_HOME); or give the path of a dataset in replay"
+)
+
 #: What to look for in the log of a failed training, and what it means.
 _CAUSES = (
     (r"FloatingPointError", "the loss is no longer a finite number: lower the learning rate"),
     (r"out of memory|DefaultCPUAllocator: can't allocate", "out of memory: lower batch_size"),
     (r"No space left on device", "the disk is full"),
     (r"another trainer is at work", "another 'moalloy train' is still running in this folder"),
+    (
+        r"replay data or descriptors cached data not found and download failed",
+        _REPLAY_BY_HAND,
+    ),
     (r"CUDA error|CUDA driver", "the CUDA device failed: check nvidia-smi, or use device cpu"),
 )
 
@@ -69,7 +99,7 @@ class TrainResult:
     model: Path
     """The trained model: a whole mace-torch module."""
     n_parameters: int
-    """Trainable weights of the model."""
+    """Weights that were trained."""
     epochs: int
     """Epochs that were trained."""
     best_epoch: int
@@ -86,6 +116,12 @@ class TrainResult:
     """Root mean square error of a force component."""
     e0s_ev: dict[str, float]
     """Energy of each element that the network's own energy is counted from, eV."""
+    e0s_from: str
+    """Where these come from, in words."""
+    unseen: dict[str, str]
+    """Elements that the model knows and no training cell has, and where their E0 is from."""
+    proxies: dict[str, str]
+    """Elements whose weights started as a copy of another one's."""
     wall_s: float
     """Time spent in training, over all processes that took part in it."""
     was_finished: bool
@@ -120,13 +156,12 @@ def train(config: TrainConfig, out: Path, *, watch: Watch | None = None) -> Trai
     TrainingError
         If the trainer fails; the text carries the tail of its log and the likely cause.
     """
-    data = read_training_set(config)
-    device = resolve_device(config.device)
     out = Path(out).absolute()
-    run = open_run(
-        out, kind="train", config=config.model_dump(mode="json", exclude=_PATHS),
-        packages=_PACKAGES,
-    )  # fmt: skip
+    data = read_training_set(config, before=_data_of_earlier_run(out))
+    device = resolve_device(config.device)
+    if not (out / MANIFEST).exists():
+        refuse_failed_checks(config)
+    run = open_run(out, kind="train", config=identity(config), packages=_PACKAGES)
     _refuse_changed_data(run, data)
     if (finished := run.result("train")) is not None:
         _refuse_changed_model(run)
@@ -136,6 +171,8 @@ def train(config: TrainConfig, out: Path, *, watch: Watch | None = None) -> Trai
     run.update_manifest(data=data.as_dict(), paths=paths, device=device)
     trainer = out / "trainer"
     trainer.mkdir(exist_ok=True)
+    _say_energies(data, out / LOG)
+    _write_start(config, data, trainer)
     _run_trainer(config, data, device, out, watch)
     result = _collect(out, trainer, data)
     run.update_manifest(finished=now(), model_sha256=sha256(out / MODEL), result=result)
@@ -144,16 +181,63 @@ def train(config: TrainConfig, out: Path, *, watch: Watch | None = None) -> Trai
     return TrainResult(**result, model=out / MODEL, was_finished=False)
 
 
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """Return what makes two trainings the same, without paths: files are known by their hashes."""
+    identity = config.model_dump(mode="json", exclude=_PATHS)
+    identity["start"].pop("model" if isinstance(config.start, Refine) else "foundation", None)
+    return identity
+
+
+def _data_of_earlier_run(out: Path) -> dict[str, Any] | None:
+    try:
+        manifest = read_json(out / MANIFEST)
+    except RunDirectoryError:
+        return None  # nothing there, or what opening the run will refuse
+    data = manifest.get("data") if isinstance(manifest, dict) else None
+    return data if isinstance(data, dict) else None
+
+
+def _say_energies(data: TrainingSet, log: Path) -> None:
+    energies = ", ".join(f"{name} {energy:.6f}" for name, energy in data.e0s_ev.items())
+    lines = [f"# E0s (eV): {energies}", f"# E0s are {data.e0s_from}"]
+    lines += [f"# E0 of {x}, which no training cell has: {how}" for x, how in data.unseen.items()]
+    with log.open("a") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def _write_start(config: TrainConfig, data: TrainingSet, trainer: Path) -> None:
+    if data.start is None or (trainer / START).exists():
+        return
+    replayed = replay_elements(config)
+    # a second head takes its E0s from this file, and the first one those that it is told
+    e0s = None if replayed else data.e0s_ev
+    data.start.write(trainer / START, in_order(set(data.elements) | replayed), e0s)
+
+
 def _refuse_changed_data(run: RunDirectory, data: TrainingSet) -> None:
     before = run.manifest.get("data")
     if before is None:
         return
-    for key, name in (("train_sha256", "training set"), ("valid_sha256", "validation set")):
-        if before[key] != data.as_dict()[key]:
+    now_given = data.as_dict()
+    for key, name in (
+        ("train_sha256", "training set"),
+        ("valid_sha256", "validation set"),
+        ("elements", "table of elements"),
+        ("network", "network"),
+    ):
+        old, new = before.get(key), now_given.get(key)
+        if old != (list(new) if isinstance(new, tuple) else new):
             raise RunDirectoryError(
                 f"{run.path}: was started with another {name} under the same path (its hash "
-                "changed). Bring the old one back to go on, or choose another folder"
+                "or content changed). Bring the old one back to go on, or choose another folder"
             )
+    old_start, new_start = before.get("start") or {}, now_given.get("start") or {}
+    if old_start.get("sha256") != new_start.get("sha256"):
+        raise RunDirectoryError(
+            f"{run.path}: was started from {old_start.get('name')}, now asked to go on from another "
+            f"model ({new_start.get('name')}; the hashes differ). Give the old one to go on, or "
+            "choose another folder"
+        )
 
 
 def _refuse_changed_model(run: RunDirectory) -> None:
@@ -241,7 +325,13 @@ def _validation(line: str) -> dict[str, Any] | None:
         entry: dict[str, Any] = json.loads(line)
     except json.JSONDecodeError:
         return None  # the half-written last line of a killed run, with ours behind it
-    return entry if entry.get("mode") == "eval" and entry.get("epoch") is not None else None
+    if (
+        entry.get("mode") != "eval"
+        or entry.get("epoch") is None
+        or entry.get("head") == REPLAY_HEAD
+    ):
+        return None
+    return entry
 
 
 def _failure(status: int, log: Path) -> TrainingError:
@@ -267,10 +357,15 @@ def _collect(out: Path, trainer: Path, data: TrainingSet) -> dict[str, Any]:
             f"expected mace-torch's trainer to leave {written}, found no such file although it "
             f"ended without an error. See the end of {out / LOG}"
         )
-    load_model(written)  # a torn file must not pass for a finished training
+    network = load_model(written)  # a torn file must not pass for a finished training
     shutil.copyfile(trainer / "state" / HISTORY, out / HISTORY)
-    with replacing(out / MODEL) as temporary:
-        shutil.copyfile(written, temporary)
+    if REPLAY_HEAD in model_heads(network):
+        with replacing(out / BOTH_HEADS) as temporary:
+            shutil.copyfile(written, temporary)
+        save_model(one_head(network, MAIN_HEAD, str(written)), out / MODEL)
+    else:
+        with replacing(out / MODEL) as temporary:
+            shutil.copyfile(written, temporary)
     summary = read_json(trainer / "state" / "summary.json")
     best = summary["best"]
     return {
@@ -283,5 +378,8 @@ def _collect(out: Path, trainer: Path, data: TrainingSet) -> dict[str, Any]:
         "force_mae_mev_per_angstrom": MEV_PER_EV * best["mae_f"],
         "force_rmse_mev_per_angstrom": MEV_PER_EV * best["rmse_f"],
         "e0s_ev": data.e0s_ev,
+        "e0s_from": data.e0s_from,
+        "unseen": data.unseen,
+        "proxies": {} if data.start is None else data.start.proxies,
         "wall_s": summary["seconds"],
     }

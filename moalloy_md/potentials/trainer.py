@@ -60,6 +60,8 @@ class _Session:
         self._generator: torch.Generator = arguments["train_loader"].generator
         self._device = arguments["device"]
         self._logger = arguments["logger"]
+        self._main_head: str = list(arguments["valid_loaders"])[-1]  # whose loss mace-torch heeds
+        self._other_heads: dict[str, float] = {}  # its last validations of the others
         self._history: list[dict[str, float]] = []  # validations, the last one last
         self._best: dict[str, float] = {}
         self._best_weights: dict[str, torch.Tensor] = {}
@@ -71,8 +73,13 @@ class _Session:
         """Pass on to mace-torch's results file; remember the last validation."""
         if metrics["mode"] == "eval" and metrics["epoch"] is not None:
             numbers = {key: float(v) for key, v in metrics.items() if isinstance(v, float)}
-            rate = float(self._optimizer.param_groups[0]["lr"])
-            self._history.append({"epoch": int(metrics["epoch"]), "learning_rate": rate, **numbers})
+            head = metrics.get("head", self._main_head)
+            if head == self._main_head:
+                rate = float(max(group["lr"] for group in self._optimizer.param_groups))
+                epoch = {"epoch": int(metrics["epoch"]), "learning_rate": rate}
+                self._history.append({**epoch, **numbers, **self._other_heads})
+            else:
+                self._other_heads |= {f"{head}_{key}": value for key, value in numbers.items()}
         self._logger.log(metrics)
 
     # -- as mace-torch's learning-rate schedule ---------------------------------------------
@@ -149,7 +156,7 @@ class _Session:
         )
         summary = {
             "epochs": int(self._history[-1]["epoch"]) + 1,
-            "n_parameters": sum(p.numel() for p in self._model.parameters()),
+            "n_parameters": self._n_trained(),
             "stopped_early": self._out_of_patience(),
             "seconds": self._seconds(),
             "best": self._best,
@@ -157,6 +164,11 @@ class _Session:
         lines = [json.dumps(entry) + "\n" for entry in self._history]
         (self._folder / HISTORY).write_text("".join(lines))
         (self._folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+
+    def _n_trained(self) -> int:
+        """Weights that the optimizer changes; without frozen ones."""
+        trained = (p for group in self._optimizer.param_groups for p in group["params"])
+        return sum(p.numel() for p in trained if p.requires_grad)
 
     def _out_of_patience(self) -> bool:
         if self._patience_epochs is None:

@@ -8,26 +8,32 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from moalloy_md.config import Device, Engine, TrainConfig, load_config
+from moalloy_md.config import Device, Engine, load_config
 from moalloy_md.errors import ConfigError
+from moalloy_md.potentials.committee import train_committee
 from moalloy_md.potentials.evaluate import Evaluation, evaluate
 from moalloy_md.potentials.metrics import ErrorMetrics
 from moalloy_md.potentials.train import TrainResult, train
+from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.workflows.training_bar import training_bar
 
 
-def train_shown(config_path: Path, out: Path | None, *, as_json: bool) -> TrainResult:
+def train_shown(
+    config_path: Path, out: Path | None, *, committee: int | None = None, as_json: bool
+) -> list[TrainResult]:
     """Train by a YAML file, show how far it is, and say what came out.
 
     Where the configuration names a test set, the finished model is evaluated on it into the
-    folder ``test`` of the run.
+    folder ``test`` of the run; a committee as a whole.
 
     Parameters
     ----------
     config_path
-        YAML file; see `moalloy_md.config.TrainConfig`.
+        YAML file; see `moalloy_md.potentials.train_config.TrainConfig`.
     out
         Run directory; the one of the file if None.
+    committee
+        Models to train; the number in the file if None.
     as_json
         Print JSON on standard output; everything else goes to standard error.
 
@@ -37,25 +43,43 @@ def train_shown(config_path: Path, out: Path | None, *, as_json: bool) -> TrainR
         If the file is wrong, or no run directory is given.
     """
     config = load_config(config_path, TrainConfig)
+    if committee is not None:
+        config = config.model_copy(update={"committee": committee})
     folder = out or config.out
     if folder is None:
         raise ConfigError(
             f"expected a run directory, found none: give --out, or out in {config_path}"
         )
     screen = Console(stderr=as_json)
-    with training_bar(screen) as watch:
-        result = train(config, folder, watch=watch)
-    _say_trained(result, screen)
+    results = _train(config, folder, screen)
     test = None
     if config.test is not None:
         test = evaluate(
-            model=result.model, data=config.test, out=folder / "test", device=config.device
-        )
+            model=results[0].model, data=config.test, out=folder / "test",
+            device=config.device,
+        )  # fmt: skip
         show_evaluation(test, screen)
     if as_json:
         metrics = None if test is None else test.metrics.as_dict()
-        print(json.dumps({**result.as_dict(), "test": metrics}, indent=2))  # noqa: T201  asked for
-    return result
+        trained = [result.as_dict() for result in results]
+        content = trained[0] if config.committee == 1 else {"committee": trained}
+        print(json.dumps({**content, "test": metrics}, indent=2))  # noqa: T201  asked for
+    return results
+
+
+def _train(config: TrainConfig, folder: Path, screen: Console) -> list[TrainResult]:
+    if config.committee == 1:
+        with training_bar(screen) as watch:
+            results = [train(config, folder, watch=watch)]
+    else:
+        with training_bar(screen) as watch:
+            results = train_committee(
+                config, folder, watch=watch,
+                begin=lambda m: screen.print(f"model {m.index + 1} of {m.n_members}, seed {m.seed}"),
+            )  # fmt: skip
+    for result in results:
+        _say_trained(result, screen)
+    return results
 
 
 def evaluate_shown(
@@ -138,9 +162,19 @@ def _say_trained(result: TrainResult, console: Console) -> None:
         f"{first}{stopped} Kept epoch {result.best_epoch} of {result.epochs}: on the validation "
         f"set, energy MAE {result.energy_mae_mev_per_atom:.1f} meV/atom, force MAE "
         f"{result.force_mae_mev_per_angstrom:.1f} meV/Å.\n"
-        f"{result.n_parameters} parameters. Energies are counted from E0 (eV): {e0s}\n"
+        f"{result.n_parameters} parameters. Energies are counted from E0 (eV): {e0s}; "
+        f"{result.e0s_from}.\n{_unseen(result)}"
         f"Model: {result.model}",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
+
+
+def _unseen(result: TrainResult) -> str:
+    """Say of which elements nothing was learnt, and which began as a copy of another."""
+    lines = [
+        f"{x}: no training cell has it; its E0 is {how}.\n" for x, how in result.unseen.items()
+    ]
+    lines += [f"{x}: began with the weights of its proxy {y}.\n" for x, y in result.proxies.items()]
+    return "".join(lines)

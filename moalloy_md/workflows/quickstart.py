@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from moalloy_md.bundle import Bundle, open_bundle
-from moalloy_md.config import Scratch, TrainConfig
 from moalloy_md.elements import HOST
+from moalloy_md.potentials.train_config import Scratch, TrainConfig
 from moalloy_md.rundir import RunDirectory, now, open_run, write_json
 from moalloy_md.workflows.quickstart_config import QuickstartConfig, check
 from moalloy_md.workflows.quickstart_md import analyse, simulate, warnings_about

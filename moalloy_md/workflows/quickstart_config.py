@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
-from moalloy_md.config import DType, MaceArchitecture, Optimisation, StrictModel
+from moalloy_md.config import DType, StrictModel
 from moalloy_md.errors import ConfigError
+from moalloy_md.potentials.train_config import MaceArchitecture, Optimisation
 
 #: Below so many test cells grouped cross-validation would be needed to know an error.
 _MIN_TEST_CELLS = 15

@@ -56,7 +56,7 @@ def test_of_several_heads_each_keeps_its_reference_energies():
 def test_unknown_block_is_refused():
     model = random_model(elements=ALL, hidden="4x0e")
     model.interactions[0].__class__ = type("NewBlock", (type(model.interactions[0]),), {})
-    with pytest.raises(ModelError, match="found NewBlock: export this model with all its elements"):
+    with pytest.raises(ModelError, match="found NewBlock: use this model with all its elements"):
         keep_elements(model, [42, 74])
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ase.calculators.emt import EMT
 from ase.io import write
 from rich.console import Console
 from support.cells import doped_cell
+from support.trainings import E0S, NETWORK, cells, configuration
 
-from moalloy_md.config import TrainConfig, validate
 from moalloy_md.datasets.frames import frame_from_atoms, read_dataset
 from moalloy_md.errors import (
     ConfigError,
@@ -30,33 +29,10 @@ from moalloy_md.errors import (
 from moalloy_md.potentials.loading import load_model, model_dtype, model_elements
 from moalloy_md.potentials.mace_options import epochs_to_run, mace_arguments
 from moalloy_md.potentials.predict import predict
+from moalloy_md.potentials.reference_energies import average_e0s
 from moalloy_md.potentials.train import TrainingProgress, train
-from moalloy_md.potentials.training_set import average_e0s, read_training_set
+from moalloy_md.potentials.training_set import read_training_set
 from moalloy_md.workflows.training_bar import training_bar
-
-E0S = {"Ni": -3.0, "Cu": -2.0, "Al": -1.0}
-
-
-def cells(n, seed, *, symbols=("Ni", "Cu", "Al")):
-    """Rattled cells whose labels are EMT's, each element shifted by a known E0."""
-    images = []
-    for k in range(n):
-        rng = np.random.default_rng([seed, k])
-        atoms = doped_cell(symbols, n=2, seed=[seed, k], rattle=0.05, host="Ni")
-        dopants = rng.permutation(np.flatnonzero(np.array(atoms.symbols) != "Ni"))
-        atoms.symbols[dopants[: k % 4]] = "Ni"  # compositions differ
-        atoms.set_cell(atoms.cell * 0.9, scale_atoms=True)
-        atoms.calc = EMT()
-        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
-        atoms.calc = None
-        atoms.info |= {
-            "host": "Ni",
-            "REF_energy": energy + sum(E0S[symbol] for symbol in atoms.symbols),
-            "group": f"{seed}-{k}",
-        }
-        atoms.arrays["REF_forces"] = forces
-        images.append(atoms)
-    return images
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -68,37 +44,13 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    for name, n, seed in (("train", 6, 1), ("valid", 2, 2), ("test", 3, 3)):
-        write(folder / f"{name}.extxyz", cells(n, seed))
-    return folder
-
-
-NETWORK = {
-    "channels": 4, "r_max_angstrom": 4.0, "max_ell": 1, "correlation": 2, "radial_mlp": [8],
-}  # fmt: skip
-
-
-def configuration(data, *, start=None, optimisation=None, **more):
-    content = {
-        "train": str(data / "train.extxyz"),
-        "valid": str(data / "valid.extxyz"),
-        "device": "cpu",
-        "start": {"model": NETWORK, **(start or {})},
-        "optimisation": {"batch_size": 2, "max_epochs": 3, **(optimisation or {})},
-        **more,
-    }
-    return validate(content, TrainConfig, source="test")
+def data(emt_data):
+    return emt_data
 
 
 @pytest.fixture(scope="module")
-def finished(data, tmp_path_factory):
-    """One training for the tests that look at what it leaves."""
-    out = tmp_path_factory.mktemp("run") / "out"
-    seen = []
-    result = train(configuration(data), out, watch=seen.append)
-    return out, result, seen
+def finished(emt_training):
+    return emt_training
 
 
 def test_leaves_a_model_and_nothing_half_done(finished, data):
@@ -173,7 +125,8 @@ def test_finished_run_is_for_its_own_configuration_only(finished, data):
 COMMAND = """
 import sys
 from pathlib import Path
-from moalloy_md.config import TrainConfig, load_config
+from moalloy_md.config import load_config
+from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.potentials.train import train
 train(load_config(Path(sys.argv[1]), TrainConfig), Path(sys.argv[2]))
 """

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from moalloy_md.config import TrainConfig, validate
+from moalloy_md.config import validate
 from moalloy_md.datasets.bundled import bundled_path
 from moalloy_md.datasets.split import Iid
 from moalloy_md.datasets.split_folder import split_file
 from moalloy_md.errors import DataError
 from moalloy_md.potentials.train import train
+from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.potentials.training_set import read_training_set
 
 

@@ -1,0 +1,67 @@
+"""Committees: models that differ in their seed alone, whose disagreement estimates their error."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from moalloy_md.potentials.train import TrainResult, Watch, identity, train
+from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.rundir import now, open_run, write_json
+
+#: Lists the models of a committee, relative to its folder.
+COMMITTEE = "committee.json"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One training of a committee, before it begins."""
+
+    index: int
+    """Counted from 0."""
+    n_members: int
+    """Size of the committee."""
+    seed: int
+    """Seed of its weights and of the order of its cells."""
+
+
+def train_committee(
+    config: TrainConfig,
+    out: Path,
+    *,
+    watch: Watch | None = None,
+    begin: Callable[[Member], None] = lambda _member: None,
+) -> list[TrainResult]:
+    """Train ``config.committee`` models one after the other; the same call goes on after a kill.
+
+    Parameters
+    ----------
+    config
+        What to train; the seeds are ``optimisation.seed`` and those that follow. A fine-tuned
+        committee starts from the same weights, so its members differ in the order of the cells,
+        and a new head of replay, alone.
+    out
+        Folder to make: the training runs ``00``, ``01`` and so on, and ``committee.json``.
+    watch
+        Called after each validation.
+    begin
+        Called before each training.
+
+    Raises
+    ------
+    MoAlloyError
+        As `moalloy_md.potentials.train.train` does.
+    """
+    out = Path(out).absolute()
+    run = open_run(out, kind="committee", config=identity(config))
+    digits = max(2, len(str(config.committee - 1)))
+    results = []
+    for k in range(config.committee):
+        seed = config.optimisation.seed + k
+        begin(Member(k, config.committee, seed))
+        fit = config.optimisation.model_copy(update={"seed": seed})
+        member = config.model_copy(update={"optimisation": fit, "committee": 1})
+        results.append(train(member, out / f"{k:0{digits}d}", watch=watch))
+    models = [str(result.model.relative_to(out)) for result in results]
+    write_json(out / COMMITTEE, {"models": models})
+    run.update_manifest(finished=now())
+    return results

@@ -1,0 +1,471 @@
+"""Fine-tuning and refining: what is taken over, what is changed, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from ase.io import read, write
+from support.cells import doped_cell
+from support.models import copy_of, random_model, save_model
+from support.trainings import E0S, cells, configuration
+
+from moalloy_md.config import validate
+from moalloy_md.datasets.frames import frame_from_atoms, read_dataset
+from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryError, TrainingError
+from moalloy_md.potentials.committee import train_committee
+from moalloy_md.potentials.foundations import cached_path, resolve_foundation
+from moalloy_md.potentials.loading import load_model, model_elements
+from moalloy_md.potentials.mace_options import mace_arguments
+from moalloy_md.potentials.predict import predict
+from moalloy_md.potentials.quiet import quiet_mace
+from moalloy_md.potentials.start import architecture_of, open_start
+from moalloy_md.potentials.train import _failure, train
+from moalloy_md.potentials.train_config import FineTune, Scratch, TrainConfig
+from moalloy_md.potentials.training_set import read_training_set
+
+KNOWN = ("Al", "Ti", "Ni", "Cu")
+SHAPE = {"hidden": "4x0e", "max_ell": 1, "correlation": 2, "r_max": 4.0, "n_layers": 2}
+#: So small a step that weights stay what they were: what is left is what was taken over.
+STILL = {"learning_rate": 1e-30, "weight_decay": 0.0, "max_epochs": 1, "ema_decay": None}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def foundation(tmp_path_factory):
+    """A model with random weights that knows more elements than the data have."""
+    path = tmp_path_factory.mktemp("foundation") / "foundation.model"
+    save_model(random_model(elements=KNOWN, seed=3, **SHAPE), path)
+    return path
+
+
+def fine_tuned(data, foundation, *, start=None, optimisation=None, **more):
+    start = {"kind": "fine-tune", "foundation": str(foundation), **(start or {})}
+    return configuration(
+        data, start=start, optimisation=optimisation, dtype="float64", **more
+    )  # fmt: skip
+
+
+def energies(network, atoms):
+    return predict(network, atoms).energies_ev
+
+
+def test_weights_of_the_foundation_are_taken_over(emt_data, foundation, tmp_path):
+    """With a step of no size it predicts what the foundation does, for kept elements too."""
+    config = fine_tuned(
+        emt_data, foundation, start={"e0s": "foundation"}, optimisation=STILL, elements=["Ti"]
+    )
+    result = train(config, tmp_path / "out")
+    before, after = load_model(foundation), load_model(result.model)
+    assert model_elements(after) == [13, 22, 28, 29]  # the unseen Ti stays in the table
+    atoms = [doped_cell(KNOWN, n=2, seed=8, host="Ni"), doped_cell(("Ni", "Al"), n=2, seed=9)]
+    np.testing.assert_allclose(energies(after, atoms), energies(before, atoms), atol=1e-9)
+    assert result.unseen == {"Ti": "that of the model that training starts from"}
+    log = (tmp_path / "out" / "train.log").read_text()
+    assert "# E0 of Ti, which no training cell has: that of the model" in log
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["data"]["unseen"] == result.unseen
+    assert manifest["data"]["start"]["sha256"] == resolve_foundation(foundation).sha256
+
+
+def test_e0s_that_were_chosen_are_those_of_the_model(emt_data, foundation, tmp_path):
+    """mace-torch takes over the foundation's where the tables are equally long; here it must not."""
+    given = {**E0S, "Ti": -7.5}
+    result = train(
+        fine_tuned(emt_data, foundation, start={"e0s": given}, optimisation=STILL, elements=["Ti"]),
+        tmp_path / "out",
+    )
+    after = load_model(result.model).atomic_energies_fn.atomic_energies.numpy().ravel()
+    np.testing.assert_allclose(after, [-1.0, -7.5, -3.0, -2.0])
+    assert result.e0s_from == "given in the configuration"
+
+
+def test_estimated_e0s_are_those_of_mace_torch(emt_data, foundation):
+    with quiet_mace():
+        from mace.data import KeySpecification, config_from_atoms, estimate_e0s_from_foundation
+        from mace.tools import AtomicNumberTable
+    found = read_training_set(fine_tuned(emt_data, foundation))
+    network = load_model(foundation)
+    keys = KeySpecification(info_keys={"energy": "REF_energy"})
+    frames = read_dataset(emt_data / "train.extxyz")
+    with quiet_mace():
+        from mace.tools.torch_tools import default_dtype
+    with default_dtype(torch.float64):
+        expected = estimate_e0s_from_foundation(
+            network,
+            {z: resolve_foundation(foundation).e0s_ev[x] for x, z in (("Al", 13), ("Ni", 28), ("Cu", 29))},
+            [config_from_atoms(frame.atoms, keys) for frame in frames],
+            AtomicNumberTable([13, 28, 29]),
+        )  # fmt: skip
+    assert list(found.e0s_ev) == ["Al", "Ni", "Cu"]
+    np.testing.assert_allclose(list(found.e0s_ev.values()), list(expected.values()), rtol=1e-6)
+    assert "corrected by least squares" in found.e0s_from
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("foundation", lambda base, found: base["Ti"]),
+        ("mean", lambda base, found: np.mean([found[x] for x in E0S])),
+        (
+            "mean-correction",
+            lambda base, found: base["Ti"] + np.mean([found[x] - base[x] for x in ("Al", "Cu")]),
+        ),
+        ({"Ti": -1.25}, lambda base, found: -1.25),
+    ],
+)
+def test_reference_energy_of_an_unseen_element(emt_data, foundation, policy, expected):
+    start = {"unseen_e0s": policy}
+    found = read_training_set(fine_tuned(emt_data, foundation, start=start, elements=["Ti"]))
+    base = resolve_foundation(foundation).e0s_ev
+    assert found.e0s_ev["Ti"] == pytest.approx(expected(base, found.e0s_ev))
+    assert found.elements == ("Al", "Ti", "Ni", "Cu")
+    with pytest.raises(ConfigError, match=r"unseen_e0s: expected an energy for Ti"):
+        read_training_set(
+            fine_tuned(emt_data, foundation, start={"unseen_e0s": {"Al": 1.0}}, elements=["Ti"])
+        )
+
+
+def test_frozen_layers_stay_and_the_others_move(emt_data, foundation, tmp_path):
+    method = {"kind": "frozen", "layers": "products"}
+    config = fine_tuned(
+        emt_data, foundation, start={"method": method}, optimisation={"max_epochs": 1}
+    )
+    result = train(config, tmp_path / "out")
+    before, after = load_model(foundation), load_model(result.model)
+    for k in range(2):
+        assert torch.equal(before.products[k].linear.weight, after.products[k].linear.weight)
+        assert torch.equal(
+            before.interactions[k].linear_up.weight, after.interactions[k].linear_up.weight
+        )
+    moved = [p for n, p in after.named_parameters() if n.startswith("readouts")]
+    was = [p for n, p in before.named_parameters() if n.startswith("readouts")]
+    assert all(not torch.equal(a, b) for a, b in zip(moved, was, strict=True) if a.numel())
+    assert result.n_parameters == sum(p.numel() for p in moved)
+
+
+def test_replay_trains_two_heads_and_gives_the_new_one(emt_data, foundation, tmp_path):
+    write(tmp_path / "old.extxyz", cells(4, 7, symbols=("Ni", "Cu")))
+    write(tmp_path / "old_valid.extxyz", cells(2, 8, symbols=("Ni", "Cu")))
+    method = {
+        "kind": "multihead",
+        "replay": str(tmp_path / "old.extxyz"),
+        "replay_valid": str(tmp_path / "old_valid.extxyz"),
+    }
+    fit = {"loss": "universal", "max_epochs": 2, "learning_rate": 0.01}
+    config = fine_tuned(emt_data, foundation, start={"method": method}, optimisation=fit)
+    result = train(config, tmp_path / "out")
+    lines = (tmp_path / "out" / "history.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    assert [entry["epoch"] for entry in history] == [0, 1]
+    for key in ("loss", "pt_head_loss"):  # each head is trained
+        assert history[0][key] != history[1][key]
+    both, one = load_model(tmp_path / "out" / "multihead.model"), load_model(result.model)
+    assert both.heads == ["pt_head", "Default"]
+    atoms = [frame.atoms for frame in read_dataset(emt_data / "test.extxyz")]
+    expected = predict(both, atoms, head="Default")
+    np.testing.assert_allclose(energies(one, atoms), expected.energies_ev, atol=1e-9)
+    assert not np.allclose(energies(one, atoms), predict(both, atoms, head="pt_head").energies_ev)
+    e0s = both.atomic_energies_fn.atomic_energies.numpy()
+    base = resolve_foundation(foundation).e0s_ev
+    np.testing.assert_allclose(e0s[0], [base[x] for x in ("Al", "Ni", "Cu")])
+    np.testing.assert_allclose(e0s[1], list(result.e0s_ev.values()))
+
+
+def test_replay_needs_the_loss_of_several_heads():
+    with pytest.raises(ConfigError, match=r"expected optimisation.loss universal.*found squares"):
+        validate(
+            {
+                "train": "a",
+                "valid": "b",
+                "start": {
+                    "kind": "fine-tune",
+                    "foundation": "small",
+                    "method": {"kind": "multihead", "replay": "mp"},
+                },
+            },
+            TrainConfig,
+            source="test",
+        )
+
+
+@pytest.fixture(scope="module")
+def two_elements(tmp_path_factory):
+    """A model that knows Ni and Cu, as a fine-tuned one would."""
+    path = tmp_path_factory.mktemp("fine-tuned") / "model.model"
+    save_model(random_model(elements=("Ni", "Cu"), seed=5, **SHAPE), path)
+    return path
+
+
+def test_refining_extends_the_table_and_keeps_what_is_known(emt_data, two_elements, tmp_path):
+    start = {"kind": "refine", "model": str(two_elements), "proxies": {"Al": "Cu"}}
+    config = configuration(emt_data, start=start, optimisation=STILL, dtype="float64")
+    result = train(config, tmp_path / "out")
+    before, after = load_model(two_elements), load_model(result.model)
+    assert model_elements(after) == [13, 28, 29]
+    assert result.proxies == {"Al": "Cu"}
+    old = [doped_cell(("Ni", "Cu"), n=2, seed=seed, host="Ni") for seed in (1, 2)]
+    np.testing.assert_allclose(energies(after, old), energies(before, old), atol=1e-9)
+    # Al is Cu with another E0, fitted so that the cells' energies are right on the whole
+    new = doped_cell(("Ni", "Cu", "Al"), n=2, seed=3, host="Ni")
+    as_proxy = new.copy()
+    as_proxy.symbols[[x == "Al" for x in new.symbols]] = "Cu"
+    shift = result.e0s_ev["Al"] - result.e0s_ev["Cu"]
+    n_al = list(new.symbols).count("Al")
+    np.testing.assert_allclose(
+        energies(after, [new]), energies(before, [as_proxy]) + n_al * shift, atol=1e-9
+    )
+    frames = read_dataset(emt_data / "train.extxyz")
+    error = energies(after, [f.atoms for f in frames]) - [f.energy_ev for f in frames]
+    counts = np.array([list(f.atoms.symbols).count("Al") for f in frames])
+    assert abs(counts @ error) < 1e-6 * counts.sum()  # the normal equation of the fit
+    assert "corrected for Al alone" in result.e0s_from
+    assert {x: result.e0s_ev[x] for x in ("Ni", "Cu")} == pytest.approx(
+        {x: resolve_foundation(two_elements).e0s_ev[x] for x in ("Ni", "Cu")}
+    )
+
+
+def test_committee_differs_in_its_seed_alone(emt_data, tmp_path):
+    config = configuration(emt_data, optimisation={"max_epochs": 1}, committee=2)
+    begun = []
+    results = train_committee(config, tmp_path / "out", begin=begun.append)
+    assert [member.seed for member in begun] == [1, 2]
+    models = json.loads((tmp_path / "out" / "committee.json").read_text())["models"]
+    assert models == ["00/model.model", "01/model.model"]
+    assert results[0].e0s_ev == results[1].e0s_ev
+    assert results[0].force_mae_mev_per_angstrom != results[1].force_mae_mev_per_angstrom
+    again = train_committee(config, tmp_path / "out", begin=lambda _: None)
+    assert all(result.was_finished for result in again)
+
+
+@pytest.fixture
+def strict_split(tmp_path, emt_data):
+    """A split that holds Al out of cells of Ni with Cu or Al."""
+    from moalloy_md.datasets.split import LodoStrict
+    from moalloy_md.datasets.split_folder import split_file
+
+    images = cells(6, 21, symbols=("Ni", "Cu")) + cells(3, 22, symbols=("Ni", "Al"))
+    write(tmp_path / "all.extxyz", images)
+    split_file(tmp_path / "all.extxyz", LodoStrict(held_out="Al"), tmp_path / "split")
+    return tmp_path / "split"
+
+
+def test_strictly_held_out_element_is_in_the_table_and_in_no_training_cell(
+    strict_split, foundation
+):
+    for part in ("train", "valid"):
+        assert all(
+            "Al" not in atoms.symbols for atoms in read(strict_split / f"{part}.extxyz", ":")
+        )
+    assert any("Al" in atoms.symbols for atoms in read(strict_split / "test.extxyz", ":"))
+    found = read_training_set(fine_tuned(strict_split, foundation))
+    assert found.held_out == "Al"
+    assert found.elements == ("Al", "Ni", "Cu")
+    assert found.e0s_ev["Al"] == resolve_foundation(foundation).e0s_ev["Al"]
+    scratch = configuration(strict_split)
+    found = read_training_set(scratch)
+    assert found.e0s_ev["Al"] == pytest.approx((found.e0s_ev["Ni"] + found.e0s_ev["Cu"]) / 2)
+    assert found.unseen == {"Al": "mean of the training set's elements"}
+    words = mace_arguments(scratch, found, device="cpu", folder=strict_split)
+    assert "--atomic_numbers=[13, 28, 29]" in words
+
+
+def test_held_out_element_in_a_training_cell_is_found(strict_split, foundation):
+    """Also where somebody mended the hashes."""
+    path = strict_split / "train.extxyz"
+    images = read(path, ":")
+    images[0].symbols[0] = "Al"
+    write(path, images)
+    summary = json.loads((strict_split / "split.json").read_text())
+    hashes = [frame_from_atoms(atoms).sha256 for atoms in read(path, ":")]
+    summary["frame_sha256"]["train"] = hashes
+    (strict_split / "split.json").write_text(json.dumps(summary))
+    with pytest.raises(DataError, match=r"frame 0 .* no atom of the strictly held-out dopant Al"):
+        read_training_set(fine_tuned(strict_split, foundation))
+
+
+def refused(config, error, message, out):
+    with pytest.raises(error, match=message):
+        train(config, out)
+    assert not out.exists()
+
+
+def test_foundation_that_lacks_elements(emt_data, two_elements, tmp_path):
+    config = fine_tuned(emt_data, two_elements)
+    refused(config, ModelError, "it lacks Al .it knows Ni, Cu.*kind: refine", tmp_path / "out")
+    one = fine_tuned(emt_data, two_elements, elements=["W", "Hf"])
+    refused(one, ModelError, "lacks Al, Hf, W", tmp_path / "out")
+
+
+def test_unknown_foundations(emt_data, tmp_path):
+    out = tmp_path / "out"
+    refused(fine_tuned(emt_data, "meduim"), ModelError, "did you mean medium", out)
+    refused(fine_tuned(emt_data, "x/none.model"), ModelError, "none.model: cannot be read", out)
+
+
+def test_download_that_fails_says_how_to_bring_the_file(
+    emt_data, foundation, tmp_path, monkeypatch
+):
+    """And the file that is brought so is found."""
+    import urllib.error
+    import urllib.request
+
+    def unreachable(*_, **__):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = cached_path("small")
+    with pytest.raises(ModelError, match=r"no route to host") as caught:
+        train(fine_tuned(emt_data, "small"), tmp_path / "out")
+    assert f"put it here as {place}" in str(caught.value)
+    assert "https://github.com/ACEsuit/mace-mp/releases/download/mace_mp_0/" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(foundation.read_bytes())
+    assert resolve_foundation("small").elements == KNOWN
+
+
+def test_head_has_to_be_chosen(tmp_path):
+    network = random_model(elements=KNOWN, heads=["pbe", "scan"], **SHAPE)
+    save_model(network, tmp_path / "two.model")
+    with pytest.raises(ModelError, match=r"expected one of its heads pbe, scan, found none given"):
+        resolve_foundation(tmp_path / "two.model")
+    one = resolve_foundation(tmp_path / "two.model", head="scan").network
+    atoms = [doped_cell(("Ni", "Al"), n=2, seed=4, host="Ni")]
+    expected = predict(copy_of(network), atoms, head="scan").energies_ev
+    np.testing.assert_allclose(predict(one, atoms).energies_ev, expected, atol=1e-9)
+
+
+def test_kinds_that_mace_torch_cannot_train_on(tmp_path):
+    save_model(
+        random_model(elements=KNOWN, model_class="MACE", scaled=False, **SHAPE),
+        tmp_path / "m.model",
+    )
+    start = FineTune(foundation=str(tmp_path / "m.model"))
+    with pytest.raises(ModelError, match=r"expected a ScaleShiftMACE.*found a MACE"):
+        open_start(start, ["Ni"], device="cpu")
+
+
+def test_scratch_like_a_foundation_has_its_network(foundation, emt_training):
+    found = architecture_of(resolve_foundation(foundation))
+    assert (found.channels, found.max_l, found.r_max_angstrom) == (4, 0, 4.0)
+    assert (found.max_ell, found.correlation, found.num_interactions) == (1, 2, 2)
+    # of a model that was built from a description comes the description
+    _, result, _ = emt_training
+    built = configuration(emt_training[0]).start.model
+    assert architecture_of(resolve_foundation(result.model)) == built
+    assert Scratch(like=str(foundation)).like == str(foundation)
+
+
+def test_like_needs_a_network_that_can_be_described(tmp_path):
+    options = {**SHAPE, "later": "density-residual"}
+    save_model(random_model(elements=KNOWN, **options), tmp_path / "d.model")
+    with pytest.raises(ModelError, match=r"found RealAgnosticDensityResidualInteractionBlock"):
+        architecture_of(resolve_foundation(tmp_path / "d.model"))
+
+
+def test_another_foundation_under_the_same_path(emt_data, foundation, tmp_path, monkeypatch):
+    path = tmp_path / "base.model"
+    path.write_bytes(foundation.read_bytes())
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("moalloy_md.potentials.train._run_trainer", killed)
+    config = fine_tuned(emt_data, path)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "out")
+    save_model(random_model(elements=KNOWN, seed=4, **SHAPE), path)
+    with pytest.raises(RunDirectoryError, match=r"was started from .*the hashes differ"):
+        train(config, tmp_path / "out")
+
+
+def test_resumed_run_does_not_evaluate_the_foundation_again(
+    emt_data, foundation, tmp_path, monkeypatch
+):
+    config = fine_tuned(emt_data, foundation)
+    first = read_training_set(config)
+    monkeypatch.setattr(
+        "moalloy_md.potentials.start.predict", lambda *_, **__: pytest.fail("evaluated again")
+    )
+    again = read_training_set(config, before=json.loads(json.dumps(first.as_dict())))
+    assert again.e0s_ev == first.e0s_ev
+
+
+def test_cells_that_failed_the_check(emt_data, tmp_path):
+    images = read(emt_data / "train.extxyz", ":")
+    images[2].arrays["REF_forces"] = images[2].arrays["REF_forces"] + 0.5
+    write(tmp_path / "train.extxyz", images)
+    config = configuration(emt_data, train=str(tmp_path / "train.extxyz"))
+    out = tmp_path / "out"
+    refused(config, DataError, "expected cells without errors, found 1: frame 2.*allow_failed", out)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        (
+            "Foundation model replay data or descriptors cached data not found and download failed",
+            "put it as mp_traj_combinedxyz into mace-torch's cache",
+        ),
+    ],
+)
+def test_causes_that_the_log_shows(tmp_path, text, cause):
+    log = tmp_path / "train.log"
+    log.write_text(f"# started\n{text}\n")
+    error = _failure(1, log)
+    assert isinstance(error, TrainingError)
+    assert cause in str(error)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"kind": "finetune"}, "expected its kind to be one of .*did you mean fine-tune"),
+        ({"kind": "fine-tune"}, "start.fine-tune.foundation: Field required"),
+        ({"kind": "fine-tune", "foundaton": "small"}, "did you mean 'foundation'"),
+        ({"chanels": 3}, "unknown key 'start.scratch.chanels'"),
+        ({"kind": "refine", "model": "m", "proxies": {"Xx": "V"}}, "found 'Xx'"),
+        (
+            {"kind": "fine-tune", "foundation": "small", "method": {"kind": "frozen", "layer": 1}},
+            "did you mean 'layers'",
+        ),
+    ],
+)
+def test_typos_are_named(start, message):
+    with pytest.raises(ConfigError, match=message):
+        validate({"train": "a", "valid": "b", "start": start}, TrainConfig, source="test")
+
+
+def test_presets():
+    """The paper's numbers (REFERENCE.md), with what is said beside them going before."""
+
+    def settings(**content):
+        return validate({"train": "a", "valid": "b", **content}, TrainConfig, source="test")
+
+    tuned = {"kind": "fine-tune", "foundation": "small"}
+    paper = settings(preset="paper", start=tuned)
+    fit = paper.optimisation
+    assert (fit.batch_size, fit.max_epochs, fit.learning_rate) == (8, 200, 3e-4)
+    assert (fit.energy_weight, fit.forces_weight, fit.weight_decay) == (30, 30, 1e-6)
+    assert (fit.ema_decay, fit.amsgrad, fit.loss, paper.dtype) == (0.99, True, "lengths", "float32")
+    assert (paper.start.e0s, paper.start.method.kind) == ("average", "naive")
+    assert settings(preset="paper-noneq", start=tuned).optimisation.batch_size == 16
+    scratch = settings(preset="paper")
+    assert (scratch.optimisation.max_epochs, scratch.optimisation.learning_rate) == (50, 3e-4)
+    matched, matched_scratch = settings(preset="matched", start=tuned), settings(preset="matched")
+    assert matched.start.e0s == "estimated"
+    assert matched.optimisation.max_epochs == matched_scratch.optimisation.max_epochs
+    assert matched.optimisation.learning_rate < matched_scratch.optimisation.learning_rate
+    changed = settings(preset="paper", start=tuned, optimisation={"max_epochs": 7})
+    assert (changed.optimisation.max_epochs, changed.optimisation.learning_rate) == (7, 3e-4)
+    again = TrainConfig.model_validate(paper.model_dump(mode="json"))
+    assert again == paper
