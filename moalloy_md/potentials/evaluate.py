@@ -1,6 +1,6 @@
 """Evaluate a model on a dataset: errors, predictions and a picture, each a file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,24 @@ import numpy as np
 
 from moalloy_md.config import Device, Engine
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset, write_dataset
-from moalloy_md.elements import atomic_number
 from moalloy_md.errors import RunDirectoryError
-from moalloy_md.potentials.metrics import ErrorMetrics, Interval, error_metrics
+from moalloy_md.potentials.dilute import may_be_partner
+from moalloy_md.potentials.evaluation import Numbers, Predicted, ShiftedErrors, numbers
+from moalloy_md.potentials.metrics import ErrorMetrics, Interval
 from moalloy_md.potentials.parity_plot import ParityData, plot_parity
-from moalloy_md.potentials.predict import Predictions
-from moalloy_md.potentials.predictors import open_predictor
+from moalloy_md.potentials.predictors import Predictor, ProxyChoice, open_predictor
+from moalloy_md.potentials.reference_energies import representative
 from moalloy_md.rundir import RunDirectory, now, open_run, read_json, sha256, write_json
 
 METRICS, PREDICTIONS, PICTURE = "metrics.json", "predictions.extxyz", "parity.png"
+#: Predictions for the cells of the training set that were used.
+TRAIN_PREDICTIONS = "train_predictions.extxyz"
 
 _PACKAGES = ("mace-torch", "e3nn", "torch", "numpy", "ase")
 
 _INTERVALS_ARE = "95 % BCa bootstrap intervals; groups of cells are resampled"
+
+Watch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -33,33 +38,45 @@ class Evaluation:
     by_dopant: dict[str, ErrorMetrics]
     """Errors on the cells that hold a dopant, by its symbol; those of undoped cells stand under
     the host's. A cell with two different dopants counts for both."""
+    content: dict[str, Any]
+    """All of ``metrics.json``."""
     folder: Path
     """Holds ``metrics.json``, ``predictions.extxyz`` and ``parity.png``."""
 
 
 def evaluate(
     *,
-    model: Path,
+    model: str | Path | Sequence[str | Path],
     data: Path,
     out: Path,
+    train: Path | None = None,
+    proxies: Mapping[str, str] | None = None,
     engine: Engine = "mace",
     device: Device = "auto",
     batch_size: int = 8,
     head: str | None = None,
-    watch: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Evaluate a model on a dataset and write the result.
 
     Parameters
     ----------
     model
-        A ``.model`` file; loading it runs code in it. For the native engine a bundle or its
-        ``model.safetensors``, in which nothing can run.
+        A ``.model`` file, which is a pickle: loading it runs code in it; or the name of a
+        foundation. For the native engine a bundle or its ``model.safetensors``, in which nothing
+        can run. Several are a committee: their mean is evaluated, beside their disagreement.
     data
         Extended XYZ with ``REF_energy`` (eV) and ``REF_forces`` (eV/Å).
     out
         Run directory: ``metrics.json``, ``predictions.extxyz`` (``pred_energy``, eV, and
         ``pred_forces``, eV/Å, beside everything that `data` holds) and ``parity.png``.
+    train
+        Training set: the references of the elements are aligned on its cells for a second column
+        of energy errors, and they stand for the host and single dopants in the energies of
+        dilute alloys. Those that were used are in ``train_predictions.extxyz``.
+    proxies
+        Lets known elements stand in for those that the model lacks (the paper's DIPI): these, and
+        for the others the nearest in the periodic table. Refused if None.
     engine
         Who computes: mace-torch or the native engine.
     device
@@ -74,88 +91,117 @@ def evaluate(
     Raises
     ------
     DataError
-        If the dataset is missing, empty, damaged or unlabelled.
+        If a dataset is missing, empty, damaged or unlabelled.
     ModelError
         If the model cannot be loaded, lacks an element, or gives no finite number.
+    ConfigError
+        If a given proxy is not known.
     RunDirectoryError
         If `out` holds something else, or the evaluation of another model or dataset.
     """
+    models = [model] if isinstance(model, str | Path) else list(model)
     frames = read_dataset(data)
+    others = [] if train is None else _used(read_dataset(train))
     predictor = open_predictor(
-        model, engine=engine, device=device, batch_size=batch_size, head=head
+        models,
+        engine=engine,
+        device=device,
+        batch_size=batch_size,
+        head=head,
+        proxies=None if proxies is None else _choice(proxies, frames + others),
     )
-    cells = [frame.atoms for frame in frames]
-    predictor.check(cells, source=str(data))
+    predictor.check([frame.atoms for frame in frames], source=str(data))
     config = {**predictor.identity, "data_sha256": dataset_hash(frames)}
+    if train is not None:
+        predictor.check([frame.atoms for frame in others], source=str(train))
+        config["train_sha256"] = dataset_hash(others)
     run = open_run(out, kind="evaluate", config=config, packages=_PACKAGES)
     if (finished := run.result("evaluate")) is not None:
         return _read(run, finished["metrics_sha256"])
-    run.update_manifest(paths={"model": str(model), "data": str(data)})
-    predictions = predictor.predict(cells, source=str(data), watch=watch)
-    evaluation = _compare(frames, predictions, run.path)
-    _write(run, frames, predictions, evaluation)
-    return evaluation
-
-
-def _compare(frames: Sequence[Frame], predictions: Predictions, folder: Path) -> Evaluation:
-    chosen_by: dict[str, list[int]] = {}
-    for index, frame in enumerate(frames):
-        for name in frame.dopants or {frame.host}:
-            chosen_by.setdefault(name, []).append(index)
-    return Evaluation(
-        metrics=_errors(frames, predictions, range(len(frames))),
-        by_dopant={
-            name: _errors(frames, predictions, chosen_by[name])
-            for name in sorted(chosen_by, key=atomic_number)
-        },
-        folder=folder,
+    run.update_manifest(
+        paths={"model": list(map(str, models)), "data": str(data), "train": str(train)}
     )
+    test = _predict(predictor, frames, str(data), watch)
+    trained = _predict(predictor, others, str(train), None) if others else None
+    found = numbers(test, trained, n_models=predictor.n_models)
+    content = _content(found, predictor.proxies)
+    _write(run, test, trained, found, content)
+    return _evaluation(content, run.path)
 
 
-def _errors(
-    frames: Sequence[Frame], predictions: Predictions, chosen: Sequence[int]
-) -> ErrorMetrics:
-    return error_metrics(
-        reference_energies_ev=np.array([frames[k].energy_ev for k in chosen]),
-        predicted_energies_ev=predictions.energies_ev[list(chosen)],
-        reference_forces=np.concatenate([frames[k].forces for k in chosen]),
-        predicted_forces=np.concatenate([predictions.forces[k] for k in chosen]),
-        n_atoms=np.array([frames[k].n_atoms for k in chosen]),
-        groups=[frames[k].group for k in chosen],
-    )
+def _used(train: Sequence[Frame]) -> list[Frame]:
+    """Cells of the training set to align on, and those that may be partners in a dilute energy."""
+    chosen = [*representative(train), *(frame for frame in train if may_be_partner(frame))]
+    return list({frame.sha256: frame for frame in chosen}.values())
+
+
+def _choice(given: Mapping[str, str], frames: Sequence[Frame]) -> ProxyChoice:
+    elements = {x for frame in frames for x in frame.elements}
+    return ProxyChoice(elements=elements, given=given, host=frames[0].host)
+
+
+def _predict(
+    predictor: Predictor, frames: Sequence[Frame], source: str, watch: Watch | None
+) -> Predicted:
+    cells = [frame.atoms for frame in frames]
+    predictions, deviations = predictor.predict(cells, source=source, watch=watch)
+    return Predicted(frames, predictions, deviations)
+
+
+def _content(found: Numbers, proxies: Mapping[str, str]) -> dict[str, Any]:
+    """Everything that ``metrics.json`` says."""
+    return {
+        **found.metrics.as_dict(),
+        "intervals_are": _INTERVALS_ARE,
+        "proxies": dict(proxies),
+        "shifted": None if found.shifted is None else found.shifted.as_dict(),
+        "oracle": None if found.oracle is None else found.oracle.as_dict(),
+        "dilute": {kind: errors.as_dict() for kind, errors in found.dilute.items()},
+        "committee": None if found.committee is None else found.committee.as_dict(),
+        "by_dopant": {name: m.as_dict() for name, m in found.by_dopant.items()},
+        "by_state": {name: m.as_dict() for name, m in found.by_state.items()},
+        "by_group": {name: m.as_dict() for name, m in found.by_group.items()},
+    }
 
 
 def _write(
-    run: RunDirectory, frames: Sequence[Frame], predictions: Predictions, evaluation: Evaluation
+    run: RunDirectory,
+    test: Predicted,
+    train: Predicted | None,
+    found: Numbers,
+    content: dict[str, Any],
 ) -> None:
-    write_dataset(run.path / PREDICTIONS, _with_predictions(frames, predictions))
-    plot_parity(_parity_data(frames, predictions), evaluation.metrics, run.path / PICTURE)
-    write_json(
-        run.path / METRICS,
-        {
-            **evaluation.metrics.as_dict(),
-            "intervals_are": _INTERVALS_ARE,
-            "by_dopant": {name: m.as_dict() for name, m in evaluation.by_dopant.items()},
-        },
-    )
+    shifts = {"shifted": found.shifted, "oracle": found.oracle}
+    write_dataset(run.path / PREDICTIONS, _with_predictions(test, shifts))
+    if train is not None:
+        write_dataset(run.path / TRAIN_PREDICTIONS, _with_predictions(train, {}))
+    plot_parity(_parity_data(test), found.metrics, run.path / PICTURE)
+    write_json(run.path / METRICS, content)
     run.update_manifest(finished=now())
     run.finish_step("evaluate", {"metrics_sha256": sha256(run.path / METRICS)})
 
 
-def _with_predictions(frames: Sequence[Frame], predictions: Predictions) -> list[Frame]:
+def _with_predictions(
+    test: Predicted, shifts: Mapping[str, ShiftedErrors | None]
+) -> list[Frame]:  # fmt: skip
     written = []
-    for frame, energy, forces in zip(
-        frames, predictions.energies_ev, predictions.forces, strict=True
-    ):
+    for k, frame in enumerate(test.frames):
         atoms = frame.atoms.copy()
         atoms.info["group"] = frame.group  # a frame without a name is a group of its own
-        atoms.info["pred_energy"] = float(energy)
-        atoms.arrays["pred_forces"] = forces
+        atoms.info["pred_energy"] = float(test.predictions.energies_ev[k])
+        atoms.arrays["pred_forces"] = test.predictions.forces[k]
+        for name, errors in shifts.items():
+            if errors is not None:
+                atoms.info[f"pred_energy_{name}"] = float(errors.shift.energies_ev[k])
+        if test.deviations is not None:
+            atoms.info["pred_energy_std"] = float(test.deviations.energies_ev[k])
+            atoms.arrays["pred_forces_std"] = test.deviations.forces[k]
         written.append(Frame(atoms))
     return written
 
 
-def _parity_data(frames: Sequence[Frame], predictions: Predictions) -> ParityData:
+def _parity_data(test: Predicted) -> ParityData:
+    frames, predictions = test.frames, test.predictions
     count = np.array([frame.n_atoms for frame in frames])
     e0s = predictions.e0_energies_ev
     return ParityData(
@@ -176,16 +222,22 @@ def _read(run: RunDirectory, metrics_sha256: str) -> Evaluation:
             f"{path}: expected what this finished evaluation wrote, found "
             f"{'another content' if path.exists() else 'no file'}. Choose another folder"
         )
-    content: dict[str, Any] = read_json(path)
-    del content["intervals_are"]
-    by_dopant = content.pop("by_dopant")
+    return _evaluation(read_json(path), run.path)
+
+
+def _evaluation(content: dict[str, Any], folder: Path) -> Evaluation:
     return Evaluation(
         metrics=_metrics_from(content),
-        by_dopant={name: _metrics_from(entry) for name, entry in by_dopant.items()},
-        folder=run.path,
+        by_dopant={name: _metrics_from(entry) for name, entry in content["by_dopant"].items()},
+        content=content,
+        folder=folder,
     )
 
 
-def _metrics_from(content: dict[str, Any]) -> ErrorMetrics:
-    intervals = {name: Interval(**entry) for name, entry in content["intervals"].items()}
-    return ErrorMetrics(**{**content, "intervals": intervals})
+def _metrics_from(content: Mapping[str, Any]) -> ErrorMetrics:
+    values = {name: content[name] for name in ErrorMetrics.__dataclass_fields__}
+    values["intervals"] = {
+        name: entry if isinstance(entry, Interval) else Interval(**entry)
+        for name, entry in values["intervals"].items()
+    }
+    return ErrorMetrics(**values)

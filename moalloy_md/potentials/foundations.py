@@ -81,19 +81,41 @@ def resolve_foundation(
         If there is no such file or name, the download fails (the text says how to bring the file
         by hand), the file is no MACE model, or a head has to be chosen.
     """
+    network, digest = open_model(name, device=device)
     name = str(name)
-    path = Path(name)
-    if path.exists() or path.suffix or "/" in name:
-        network, digest = load_model(path, device=device), sha256(path)
-    elif name.startswith(BUNDLED):
-        network = _bundled(name).to(resolve_device(device)).eval()
-        digest = weights_sha256(network)
-    elif name in known_names():
-        file = _downloaded(name)
-        network, digest = load_model(file, device=device), sha256(file)
-    else:
-        raise ModelError(_unknown(name))
     return Foundation(name=name, network=one_head(network, head, name), sha256=digest)
+
+
+def open_model(name: str | Path, *, device: Device = "cpu") -> tuple[torch.nn.Module, str]:
+    """Load a model by path or by the name of a foundation, with all its heads.
+
+    Parameters
+    ----------
+    name, device
+        As in `resolve_foundation`.
+
+    Returns
+    -------
+    network
+        The model, in evaluation mode.
+    sha256
+        Hash of its file; of its weights where it comes with the package.
+
+    Raises
+    ------
+    ModelError
+        As `resolve_foundation`.
+    """
+    path, name = Path(name), str(name)
+    if path.exists() or path.suffix or "/" in name:
+        return load_model(path, device=device), sha256(path)
+    if name.startswith(BUNDLED):
+        network = _bundled(name).to(resolve_device(device)).eval()
+        return network, weights_sha256(network)
+    if name in known_names():
+        file = _downloaded(name)
+        return load_model(file, device=device), sha256(file)
+    raise ModelError(_unknown(name))
 
 
 def weights_sha256(network: torch.nn.Module) -> str:

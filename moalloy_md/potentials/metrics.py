@@ -64,6 +64,12 @@ class ErrorMetrics:
     """Mean absolute reference force component: the error of predicting zero."""
     rms_force_mev_per_angstrom: float
     """Root mean square reference force component."""
+    force_r2: float | None
+    """``1 − Σ(F̂ − F)²/ΣF²`` over components: 1 is right, 0 is no better than predicting zero. None
+    where all reference forces are zero."""
+    force_slope: float | None
+    """Slope ``ΣF̂F/ΣF²`` of predicted against reference components: below 1 the model is too soft,
+    as universal models are (Deng et al., npj Comput. Mater. 11 (2025) 9)."""
     intervals: dict[str, Interval]
     """By the name of the error; empty where there are fewer than two groups."""
 
@@ -103,7 +109,7 @@ def error_metrics(
     confidence
         Probability that the intervals are made for.
     n_resamples
-        Bootstrap resamples.
+        Bootstrap resamples; none gives no intervals.
     seed
         Seed of the resampling: the same input gives the same intervals.
 
@@ -119,10 +125,14 @@ def error_metrics(
     )  # fmt: skip
     energy_error = MEV_PER_EV * (predicted_energies_ev - reference_energies_ev) / count
     force_error = MEV_PER_EV * (predicted_forces - reference_forces)
-    sums = _sums_of_cells(energy_error, force_error, count)
+    reference = MEV_PER_EV * reference_forces
+    sums = _sums_of_cells(energy_error, force_error, reference, count)
     of_groups = _sums_of_groups(sums, groups)
     total = of_groups.sum(axis=0)
-    reference = MEV_PER_EV * reference_forces
+    values: dict[str, Any] = {
+        name: value if np.isfinite(value) else None
+        for name, value in zip(_ERRORS, _errors_from(total).tolist(), strict=True)
+    }
     return ErrorMetrics(
         n_cells=len(count),
         n_groups=len(of_groups),
@@ -131,7 +141,7 @@ def error_metrics(
         mean_abs_force_mev_per_angstrom=float(np.abs(reference).mean()),
         rms_force_mev_per_angstrom=float(np.sqrt(np.mean(reference**2))),
         intervals=_bootstrap(of_groups, confidence, n_resamples, seed),
-        **dict(zip(_ERRORS, _errors_from(total).tolist(), strict=True)),
+        **values,
     )
 
 
@@ -143,6 +153,8 @@ _ERRORS = (
     "force_rmse_mev_per_angstrom",
     "force_vector_mae_mev_per_angstrom",
     "force_vector_rmse_mev_per_angstrom",
+    "force_r2",
+    "force_slope",
 )
 
 
@@ -177,21 +189,27 @@ def _check_shapes(
 
 
 def _sums_of_cells(
-    energy_error: FloatArray, force_error: FloatArray, count: NDArray[np.int64]
+    energy_error: FloatArray,
+    force_error: FloatArray,
+    reference: FloatArray,
+    count: NDArray[np.int64],
 ) -> FloatArray:
-    """Return the sums that all errors are ratios of, ``(n_cells, 7)``; see `_errors_from`."""
+    """Return the sums that all errors are ratios of, ``(n_cells, 9)``; see `_errors_from`."""
     first_atoms = np.concatenate([[0], np.cumsum(count)[:-1]])
     squares = np.sum(force_error**2, axis=1)
     of_atoms = np.stack(
-        [np.abs(force_error).sum(axis=1), squares, np.sqrt(squares), np.ones(len(squares))], axis=1
-    )
-    return np.concatenate(
         [
-            np.stack([np.abs(energy_error), energy_error**2, np.ones(len(count))], axis=1),
-            np.add.reduceat(of_atoms, first_atoms, axis=0),
+            np.abs(force_error).sum(axis=1),
+            squares,
+            np.sqrt(squares),
+            np.ones(len(squares)),
+            np.sum(reference**2, axis=1),
+            np.sum((reference + force_error) * reference, axis=1),
         ],
         axis=1,
     )
+    of_cells = np.stack([np.abs(energy_error), energy_error**2, np.ones(len(count))], axis=1)
+    return np.concatenate([of_cells, np.add.reduceat(of_atoms, first_atoms, axis=0)], axis=1)
 
 
 def _sums_of_groups(sums: FloatArray, groups: Sequence[str]) -> FloatArray:
@@ -202,8 +220,12 @@ def _sums_of_groups(sums: FloatArray, groups: Sequence[str]) -> FloatArray:
 
 
 def _errors_from(sums: FloatArray) -> FloatArray:
-    """Errors, ``(..., 6)`` in the order of `_ERRORS`, from sums, ``(..., 7)``."""
-    abs_e, square_e, cells, abs_f, square_f, length_f, atoms = np.moveaxis(sums, -1, 0)
+    """Errors, ``(..., 8)`` in the order of `_ERRORS`, from sums, ``(..., 9)``."""
+    abs_e, square_e, cells, abs_f, square_f, length_f, atoms, forces, product = np.moveaxis(
+        sums, -1, 0
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):  # all reference forces may be zero
+        of_forces = [1 - square_f / forces, product / forces]
     return np.stack(
         [
             abs_e / cells,
@@ -212,6 +234,7 @@ def _errors_from(sums: FloatArray) -> FloatArray:
             np.sqrt(square_f / (3 * atoms)),
             length_f / atoms,
             np.sqrt(square_f / atoms),
+            *of_forces,
         ],
         axis=-1,
     )
@@ -221,7 +244,7 @@ def _bootstrap(
     of_groups: FloatArray, confidence: float, n_resamples: int, seed: int
 ) -> dict[str, Interval]:
     n_groups = len(of_groups)
-    if n_groups < 2:
+    if n_groups < 2 or n_resamples == 0:
         return {}  # one sample says nothing about the spread between samples
     rng = np.random.default_rng(seed)
     chunks = []
@@ -237,6 +260,7 @@ def _bootstrap(
     return {
         name: _bca(resampled[:, k], float(estimate[k]), without_one[:, k], confidence)
         for k, name in enumerate(_ERRORS)
+        if np.isfinite(resampled[:, k]).all() and np.isfinite(without_one[:, k]).all()
     }
 
 

@@ -1,4 +1,4 @@
-"""The picture of an evaluation: predicted against reference energies and forces."""
+"""The picture of an evaluation: predicted against reference energies and force components."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,12 @@ FloatArray = NDArray[np.float64]
 
 #: Okabe and Ito's colours, which people with colour blindness tell apart.
 _HOST_COLOUR, _DOPANT_COLOUR, _LINE_COLOUR = "#0072B2", "#D55E00", "#666666"
+_COMPONENT_COLOURS = ("#0072B2", "#D55E00", "#009E73")
 
 
 @dataclass(frozen=True)
 class ParityData:
-    """What the two panels show."""
+    """What the three panels show."""
 
     reference_energies: FloatArray
     """Reference energies without the E0s, ``(n_cells,)``, eV/atom."""
@@ -40,6 +41,8 @@ class ParityData:
 def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
     """Draw predicted against reference energies and forces into a PNG file.
 
+    Three panels: energies; force components by direction; force components by kind of atom.
+
     Parameters
     ----------
     data
@@ -49,9 +52,9 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
     path
         The picture; an older one is replaced.
     """
-    figure = Figure(figsize=(7.0, 3.5), dpi=200, layout="constrained")
+    figure = Figure(figsize=(10.5, 3.6), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
+    left, middle, right = figure.subplots(1, 3)
     _panel(
         left,
         data.reference_energies,
@@ -65,6 +68,24 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
         ),
         size=16,
     )
+    quality = "" if metrics.force_r2 is None else f"\nR² {metrics.force_r2:.3f}"
+    if metrics.force_slope is not None:
+        quality += f", slope {metrics.force_slope:.2f}"
+    directions = np.tile(np.arange(3), len(data.is_dopant))
+    _panel(
+        middle,
+        data.reference_forces.ravel(),
+        data.predicted_forces.ravel(),
+        [(f"$F_{x}$", directions == k) for k, x in enumerate("xyz")],
+        colours=_COMPONENT_COLOURS,
+        quantity="force component (eV/Å)",
+        note=(
+            f"MAE {metrics.force_mae_mev_per_angstrom:.1f} meV/Å\n"
+            f"RMSE {metrics.force_rmse_mev_per_angstrom:.1f} meV/Å\n"
+            f"mean |F| {metrics.mean_abs_force_mev_per_angstrom:.0f} meV/Å{quality}"
+        ),
+        size=5,
+    )
     component = np.repeat(data.is_dopant, 3)
     _panel(
         right,
@@ -72,11 +93,7 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
         data.predicted_forces.ravel(),
         (("host atoms", ~component), ("dopant atoms", component)),
         quantity="force component (eV/Å)",
-        note=(
-            f"MAE {metrics.force_mae_mev_per_angstrom:.1f} meV/Å\n"
-            f"RMSE {metrics.force_rmse_mev_per_angstrom:.1f} meV/Å\n"
-            f"mean |F| {metrics.mean_abs_force_mev_per_angstrom:.0f} meV/Å"
-        ),
+        note="",
         size=5,
     )
     with replacing(path) as temporary:
@@ -92,12 +109,12 @@ def _panel(
     quantity: str,
     note: str,
     size: float,
+    colours: Sequence[str] = (_HOST_COLOUR, _DOPANT_COLOUR),
 ) -> None:
     both = np.concatenate([reference, predicted])
     margin = 0.05 * np.ptp(both) or 0.01
     limits = (both.min() - margin, both.max() + margin)
     axes.plot(limits, limits, color=_LINE_COLOUR, linewidth=0.8, zorder=1)
-    colours = (_HOST_COLOUR, _DOPANT_COLOUR)
     for (label, chosen), colour in zip(kinds, colours, strict=True):
         if chosen.any():
             axes.scatter(

@@ -107,7 +107,7 @@ def check_elements(known: Sequence[str], cells: Sequence[Atoms], *, source: str)
             raise ModelError(
                 f"{source}: frame {index} (the first is 0): expected elements that the model knows "
                 f"({', '.join(known)}), found "
-                f"{', '.join(unknown)}. Train on cells with it, or leave the frame out"
+                f"{', '.join(unknown)}. Train on cells with it, let a known element stand in (--proxy), or leave the frame out"
             )
 
 

@@ -1,7 +1,9 @@
 """Training and evaluation as the command line runs them: with a bar, a table and JSON."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -9,12 +11,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from moalloy_md.config import Device, Engine, load_config
+from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError
-from moalloy_md.potentials.committee import train_committee
+from moalloy_md.potentials.committee import COMMITTEE, train_committee
 from moalloy_md.potentials.evaluate import Evaluation, evaluate
 from moalloy_md.potentials.metrics import ErrorMetrics
 from moalloy_md.potentials.train import TrainResult, train
 from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.rundir import read_json
 from moalloy_md.workflows.training_bar import training_bar
 
 
@@ -55,8 +59,8 @@ def train_shown(
     test = None
     if config.test is not None:
         test = evaluate(
-            model=results[0].model, data=config.test, out=folder / "test",
-            device=config.device,
+            model=[result.model for result in results], data=config.test, out=folder / "test",
+            device=config.device, train=config.train,
         )  # fmt: skip
         show_evaluation(test, screen)
     if as_json:
@@ -83,27 +87,53 @@ def _train(config: TrainConfig, folder: Path, screen: Console) -> list[TrainResu
 
 
 def evaluate_shown(
-    *, model: Path, data: Path, out: Path, engine: Engine, device: Device, batch_size: int,
-    head: str | None, as_json: bool,
+    *, model: list[str], data: Path, out: Path, train: Path | None, proxies: list[str] | None,
+    engine: Engine, device: Device, batch_size: int, head: str | None, as_json: bool,
 ) -> Evaluation:  # fmt: skip
     """Evaluate, show how far it is, and print the table or the JSON of ``metrics.json``.
 
-    See `moalloy_md.potentials.evaluate.evaluate` for the parameters and errors.
+    See `moalloy_md.potentials.evaluate.evaluate` for the parameters and errors. A folder of a
+    committee stands for its models; proxies are ``auto`` or such as ``Al=V``.
     """
     screen = Console(stderr=True)
     with Progress(console=screen, transient=True) as bar:
         task = bar.add_task("evaluating", total=None)
         evaluation = evaluate(
-            model=model, data=data, out=out, engine=engine, device=device, batch_size=batch_size,
-            head=head, watch=lambda done: bar.update(task, completed=done, description=f"{done} cells"),
+            model=_members(model), data=data, out=out, train=train, proxies=_proxies(proxies),
+            engine=engine, device=device, batch_size=batch_size, head=head,
+            watch=lambda done: bar.update(task, completed=done, description=f"{done} cells"),
         )  # fmt: skip
     if as_json:
-        by_dopant = {name: m.as_dict() for name, m in evaluation.by_dopant.items()}
-        content = {**evaluation.metrics.as_dict(), "by_dopant": by_dopant}
-        print(json.dumps(content, indent=2))  # noqa: T201  asked for
+        print(json.dumps(evaluation.content, indent=2))  # noqa: T201  asked for
     else:
         show_evaluation(evaluation, Console())
     return evaluation
+
+
+def _members(models: list[str]) -> list[str | Path]:
+    """Put the models of a committee in the place of its folder."""
+    found: list[str | Path] = []
+    for model in models:
+        listed = Path(model) / COMMITTEE
+        if listed.is_file():
+            found += [Path(model) / name for name in read_json(listed)["models"]]
+        else:
+            found.append(model)
+    return found
+
+
+def _proxies(given: list[str] | None) -> dict[str, str] | None:
+    if not given:
+        return None
+    pairs = [pair.split("=") for pair in given if pair != "auto"]
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ConfigError(
+                f"--proxy: expected auto, or a pair such as Al=V, found {'='.join(pair)!r}"
+            )
+        for name in pair:
+            atomic_number(name)
+    return {new: known for new, known in pairs}  # noqa: C416  says which is which
 
 
 #: What the table shows, by the name of the error.
@@ -119,25 +149,73 @@ def show_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print the errors as a table, one line a dopant, with the interval of the whole set."""
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("cells\nwith", no_wrap=True)
-    for title in ("cells\n(groups)", *_COLUMNS.values(), "mean |F|\nmeV/Å"):
+    for title in ("cells\n(groups)", *_COLUMNS.values(), "mean |F|\nmeV/Å", "R²\nof F"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, metrics in evaluation.by_dopant.items():
-        table.add_row(*_numbers(name, metrics))
+        proxy = evaluation.content["proxies"].get(name)
+        table.add_row(*_numbers(f"{name} (proxy {proxy})" if proxy else name, metrics))
     table.add_section()
     whole = evaluation.metrics
     table.add_row(*_numbers("all", whole), style="bold")
     if whole.intervals:
         intervals = (whole.intervals[error] for error in _COLUMNS)
-        table.add_row("95 %", "", *(f"{i.low:.1f}–{i.high:.1f}" for i in intervals), "")
+        table.add_row("95 %", "", *(f"{i.low:.1f}–{i.high:.1f}" for i in intervals), "", "")
     console.print(table)
-    console.print(
-        "E: energy, F: force; 95 %: bootstrap interval over groups. Force errors are over Cartesian components; over the lengths of the error vectors, as "
+    for line in _lines_beside(evaluation):
+        console.print(line, highlight=False, markup=False)
+
+
+def _lines_beside(evaluation: Evaluation) -> list[str]:
+    """Say what stands under the table."""
+    whole, content = evaluation.metrics, evaluation.content
+    slope = "" if whole.force_slope is None else f" Slope of the forces {whole.force_slope:.2f}."
+    explained = (
+        "E: energy, F: force; 95 %: bootstrap interval over groups; R² of F: 0 is predicting zero. "
+        "Force errors are over Cartesian components; over the lengths of the error vectors, as "
         f"the paper writes them: MAE {whole.force_vector_mae_mev_per_angstrom:.1f}, "
-        f"RMSE {whole.force_vector_rmse_mev_per_angstrom:.1f} meV/Å.\n"
-        f"Written to {evaluation.folder}",
-        highlight=False,
-        markup=False,
+        f"RMSE {whole.force_vector_rmse_mev_per_angstrom:.1f} meV/Å.{slope}"
     )
+    lines = [explained]
+    for name, what in (("shifted", "references aligned"), ("oracle", "oracle")):
+        if (found := content[name]) is not None:
+            unseen = ", ".join(found["unseen"])
+            known = f"; {unseen} not shifted" if unseen and name == "shifted" else ""
+            lines.append(
+                f"Energy with the {what} ({found['fitted_on']}{known}): MAE "
+                f"{found['energy_mae_mev_per_atom']:.1f}, RMSE "
+                f"{found['energy_rmse_mev_per_atom']:.1f} meV/atom."
+            )
+    lines += [
+        line for kind in content["dilute"] if (line := _dilute(kind, content["dilute"][kind]))
+    ]
+    if (spread := content["committee"]) is not None:
+        lines.append(
+            f"Committee of {spread['n_models']}: they differ by "
+            f"{spread['energy_mev_per_atom']:.1f} meV/atom and "
+            f"{spread['force_mev_per_angstrom']:.1f} meV/Å (root mean square); error over that: "
+            f"{_number(spread['energy_error_over_spread'])} and "
+            f"{_number(spread['force_error_over_spread'])}; rank correlation of the two: "
+            f"{_number(spread['energy_rank_correlation'])} and "
+            f"{_number(spread['force_rank_correlation'])}."
+        )
+    return [*lines, f"Written to {evaluation.folder}"]
+
+
+def _dilute(kind: str, found: Mapping[str, Any]) -> str:
+    if not found["n"]:
+        return ""
+    line = f"{kind.capitalize()} energy: MAE {found['mae_mev']:.0f} meV per cell of {found['n']}"
+    if found["mean_abs_mev"] is None:
+        return f"{line}."
+    return (
+        f"{line} (mean |E| {found['mean_abs_mev']:.0f}), sign right in "
+        f"{100 * found['sign_agreement']:.0f} %, rank correlation "
+        f"{_number(found['rank_correlation'])}."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
 
 
 def _numbers(name: str, metrics: ErrorMetrics) -> tuple[str, ...]:
@@ -146,6 +224,7 @@ def _numbers(name: str, metrics: ErrorMetrics) -> tuple[str, ...]:
         f"{metrics.n_cells} ({metrics.n_groups})",
         *(f"{getattr(metrics, error):.1f}" for error in _COLUMNS),
         f"{metrics.mean_abs_force_mev_per_angstrom:.0f}",
+        "–" if metrics.force_r2 is None else f"{metrics.force_r2:.2f}",
     )
 
 

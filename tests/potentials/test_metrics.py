@@ -102,6 +102,8 @@ def test_order_of_cells_changes_nothing():
         other.force_vector_mae_mev_per_angstrom
     )
     for name, interval in one.intervals.items():
+        if name in {"force_r2", "force_slope"}:
+            continue  # beside these the reference forces count, which are drawn anew
         assert interval.low == pytest.approx(other.intervals[name].low)
         assert interval.high == pytest.approx(other.intervals[name].high)
 
@@ -191,3 +193,39 @@ def test_refusals(change, message):
     }  # fmt: skip
     with pytest.raises(DataError, match=message):
         error_metrics(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.7, 1.0, 1.3])
+def test_slope_and_r2_tell_a_soft_model_from_a_right_one(factor):
+    """Of forces that are all too small by one factor: the factor, and 1 − (1 − factor)²."""
+    forces = np.random.default_rng(2).normal(size=(12, 3))
+    found = error_metrics(
+        reference_energies_ev=np.zeros(3),
+        predicted_energies_ev=np.zeros(3),
+        reference_forces=forces,
+        predicted_forces=factor * forces,
+        n_atoms=np.array([4, 4, 4]),
+        groups=["a", "b", "c"],
+    )
+    assert found.force_slope == pytest.approx(factor)
+    assert found.force_r2 == pytest.approx(1 - (1 - factor) ** 2)
+    assert found.intervals["force_slope"].low == pytest.approx(factor)
+
+
+def test_without_forces_there_is_no_slope():
+    """Cells on their lattice sites: zero is the right answer, and no ratio is defined."""
+    found = error_metrics(
+        reference_energies_ev=np.zeros(2),
+        predicted_energies_ev=np.zeros(2),
+        reference_forces=np.zeros((4, 3)),
+        predicted_forces=np.full((4, 3), 0.01),
+        n_atoms=np.array([2, 2]),
+        groups=["a", "b"],
+    )
+    assert (found.force_r2, found.force_slope) == (None, None)
+    assert not {"force_r2", "force_slope"} & found.intervals.keys()
+    assert found.intervals["force_mae_mev_per_angstrom"].high == pytest.approx(10.0)
+
+
+def test_no_resamples_no_intervals():
+    assert metrics(*sample(), n_resamples=0).intervals == {}
