@@ -10,7 +10,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find moalloy_md/native -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
-ENGINE := $(filter-out moalloy_md/native/lammps/%,$(SOURCES))
+TORCH := $(addprefix moalloy_md/native/lammps/,pair_mace.% local_graph.% torch_model.% torch_plugin.%)
+NATIVE := $(filter-out $(TORCH),$(SOURCES))
 
 .PHONY: venv quickstart test test-slow lint format docs bench clean
 
@@ -26,8 +27,9 @@ $(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.engine
 
-# The engine is compiled when the package is installed; again when one of its sources changes.
-$(VENV)/.engine: $(VENV)/.packages $(ENGINE)
+# The engine and the plugin with mace/native are compiled when the package is installed; again when
+# one of their sources changes.
+$(VENV)/.engine: $(VENV)/.packages $(NATIVE)
 	$(PIP) install --no-deps --editable .
 	touch $@
 

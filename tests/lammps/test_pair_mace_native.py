@@ -117,10 +117,6 @@ neighbor 1.0 bin
 """
 
 
-def numbers(line):
-    return [float(number) for number in re.findall(r"(?<![\w.])\d+\.?\d*(?![\w.])", line)]
-
-
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_forecast_of_atoms_and_memory(random_potential, tmp_path, ranks):
     """Atoms, ghosts and neighbours against LAMMPS's own count; memory against what is used."""
@@ -152,14 +148,18 @@ def test_what_a_run_cost(random_potential, atoms, tmp_path, ranks, threads):
     assert len(lines) == 2
     pattern = (
         rf"{STYLE} ([\d.]+) us/atom/step on {ranks} ranks? x {threads} threads? "
-        r"\(([\d.]+) us of one rank\), ([\d.]+) % communication, ([\d.]+) neighbours an atom, "
-        r"([\d.]+) KB an atom"
+        r"\(([\d.]+) us of one rank\), ([\d.]+) % communication \(([\d.]+) MB a rank and step\), "
+        r"([\d.]+) neighbours an atom, ([\d.]+) KB an atom"
     )
-    each, of_rank, share, neighbours, memory = map(float, re.fullmatch(pattern, lines[1]).groups())
+    found_numbers = re.fullmatch(pattern, lines[1]).groups()
+    each, of_rank, share, messages, neighbours, memory = map(float, found_numbers)
     r_max = float(potential.model.r_max)
     assert neighbours == pytest.approx(len(neighbor_list("i", atoms, r_max)) / len(atoms), abs=0.05)
     assert each * ranks == pytest.approx(of_rank, abs=0.02)
     assert 0 < share < 100
+    # to each ghost 8 channels, padded to whole lines of 64 bytes, of 1 + 3 components; and back
+    ghosts = float(re.findall(r"^Nghost: +(\S+) ave", found.log, re.MULTILINE)[-1])
+    assert messages == pytest.approx(2e-6 * ghosts * 4 * 64, abs=0.006)
     assert memory > 0
     # LAMMPS's own clock, which leaves out the step before the first
     seconds = float(re.findall(r"^Pair +\| \S+ +\| (\S+)", found.log, re.MULTILINE)[-1])

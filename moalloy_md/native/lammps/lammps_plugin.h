@@ -24,7 +24,41 @@ typedef struct {
 typedef void (*lammpsplugin_regfunc)(lammpsplugin_t *, void *);
 
 // what LAMMPS looks for in the library: LAMMPS pointer, handle of the library, register function
-void lammpsplugin_init(void *, void *, void *);
+__attribute__((visibility("default"))) void lammpsplugin_init(void *, void *, void *);
 }
+
+#ifndef MOALLOY_LAMMPS_VERSION
+#error "MOALLOY_LAMMPS_VERSION must hold the version of the LAMMPS that this is compiled for"
+#endif
+
+namespace LAMMPS_NS
+{
+class LAMMPS;
+}
+
+namespace moalloy
+{
+
+template <class Style> void *make_style(void *lmp)
+{
+  return new Style(static_cast<LAMMPS_NS::LAMMPS *>(lmp));
+}
+
+// Arguments are those of lammpsplugin_init.
+template <class Style>
+void register_pair_style(void *lmp, void *handle, void *regfunc, const char *name, const char *info)
+{
+  lammpsplugin_t plugin{};
+  plugin.version = MOALLOY_LAMMPS_VERSION;
+  plugin.style = "pair";
+  plugin.name = name;
+  plugin.info = info;
+  plugin.author = "moalloy_md";
+  plugin.creator.v1 = make_style<Style>;
+  plugin.handle = handle;
+  reinterpret_cast<lammpsplugin_regfunc>(regfunc)(&plugin, lmp);
+}
+
+}  // namespace moalloy
 
 #endif

@@ -1,7 +1,6 @@
 #include "pair_mace.h"
 
 #include "local_graph.h"
-#include "pair_common.h"
 #include "torch_model.h"
 
 #include "atom.h"
@@ -9,51 +8,23 @@
 #include "compute.h"
 #include "error.h"
 #include "force.h"
-#include "memory.h"
 #include "modify.h"
 #include "neigh_list.h"
 #include "neighbor.h"
-#include "update.h"
 #include "utils.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 using namespace LAMMPS_NS;
 
-static const char STYLE[] = "mace";
-
 PairMACE::PairMACE(LAMMPS *lmp)
-    : Pair(lmp), local(std::make_unique<moalloy::LocalGraph>()),
+    : PairMACEBase(lmp, "mace"), local(std::make_unique<moalloy::LocalGraph>()),
       result(std::make_unique<moalloy::Evaluation>())
 {
-  single_enable = 0;
-  restartinfo = 0;
-  one_coeff = 1;
-  manybody_flag = 1;
-  no_virial_fdotr_compute = 1;
-  // message passing: the energy of an atom has no unique share in its neighbours' heat flux
-  centroidstressflag = CENTROID_NOTAVAIL;
 }
 
-PairMACE::~PairMACE()
-{
-  if (allocated) {
-    memory->destroy(setflag);
-    memory->destroy(cutsq);
-  }
-}
-
-void PairMACE::allocate()
-{
-  allocated = 1;
-  const int n = atom->ntypes + 1;
-  memory->create(setflag, n, n, "pair:setflag");
-  memory->create(cutsq, n, n, "pair:cutsq");
-  for (int i = 0; i < n; ++i)
-    for (int j = 0; j < n; ++j) setflag[i][j] = 0;
-}
+PairMACE::~PairMACE() = default;
 
 void PairMACE::settings(int narg, char **arg)
 {
@@ -71,21 +42,9 @@ void PairMACE::settings(int narg, char **arg)
 
 void PairMACE::coeff(int narg, char **arg)
 {
-  if (narg < 3 || strcmp(arg[0], "*") != 0 || strcmp(arg[1], "*") != 0)
-    error->all(
-        FLERR,
-        "pair_style mace: expected 'pair_coeff * * model-lammps.pt' and one element per atom "
-        "type: mend the pair_coeff line");
-  if (narg - 3 != atom->ntypes)
-    error->all(
-        FLERR,
-        "pair_style mace: expected {} element name{} after the model file, one per atom type, "
-        "found {}: mend the pair_coeff line",
-        atom->ntypes, atom->ntypes == 1 ? "" : "s", narg - 3);
-  if (!allocated) allocate();
+  check_coeff(narg, arg, 1, "model-lammps.pt");
   load_model(arg[2]);
-  species_of_type = moalloy::map_types(lmp, STYLE, model_path, model->atomic_numbers(), narg - 3,
-                                       arg + 3, setflag);
+  species_of_type = map_types(model_path, model->atomic_numbers(), arg + 3);
 }
 
 void PairMACE::load_model(const char *path)
@@ -99,7 +58,8 @@ void PairMACE::load_model(const char *path)
   } catch (const moalloy::ModelError &failure) {
     problem = failure.what();
   }
-  moalloy::stop_all_for(lmp, STYLE, problem);
+  stop_all_for(problem);
+  r_max = model->r_max();
 }
 
 std::string PairMACE::choose_device()
@@ -125,12 +85,12 @@ std::string PairMACE::choose_device()
 
 void PairMACE::init_style()
 {
-  check_can_run();
+  check_run();
   // Ranks see each other's atoms through ghosts alone: those that a message can reach an owned atom
   // from, and the neighbours of all but the outermost. On one rank every ghost is an image of an
   // owned atom, whose neighbours are known.
   const bool far = comm->nprocs > 1 && model->n_layers() > 1;
-  const double reach = model->r_max() * (comm->nprocs > 1 ? model->n_layers() : 1);
+  const double reach = r_max * (comm->nprocs > 1 ? model->n_layers() : 1);
   neighbor->add_request(this,
                         far ? NeighConst::REQ_FULL | NeighConst::REQ_GHOST : NeighConst::REQ_FULL);
   if (far) comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
@@ -140,16 +100,16 @@ void PairMACE::init_style()
       lmp,
       "pair_style mace: {}: {}, r_max {:g} A, {} layer{}, {} on {} with {} thread{} a rank; "
       "ghosts to {:g} A + skin{}\n",
-      model_path, moalloy::element_names(model->atomic_numbers()), model->r_max(),
-      model->n_layers(), model->n_layers() == 1 ? "" : "s", model->dtype(),
+      model_path, element_names(model->atomic_numbers()), r_max, model->n_layers(),
+      model->n_layers() == 1 ? "" : "s", model->dtype(),
       device == "cpu" ? device : "CUDA, each rank of a node on the next device", comm->nthreads,
       comm->nthreads == 1 ? "" : "s", reach,
       domain_decomposition ? "" : "; no domain decomposition");
 }
 
-void PairMACE::check_can_run()
+void PairMACE::check_run()
 {
-  moalloy::check_can_run(lmp, STYLE);
+  check_can_run();
   if (!domain_decomposition && comm->nprocs > 1)
     error->all(FLERR,
                "pair_style mace: no_domain_decomposition works on one rank, found {}: remove the "
@@ -174,14 +134,12 @@ void PairMACE::refuse_stress_of_atoms()
       model_path);
 }
 
-double PairMACE::init_one(int, int) { return model->r_max(); }
-
 void PairMACE::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   if (vflag_atom && !model->has_edge_gradient()) refuse_stress_of_atoms();
   moalloy::TorchModel::set_threads(comm->nthreads);
-  local->build({atom->x, atom->type, atom->tag}, *list, species_of_type, model->r_max(),
+  local->build({atom->x, atom->type, atom->tag}, *list, species_of_type, r_max,
                domain_decomposition && comm->nprocs > 1 ? model->n_layers() : 1,
                model->has_edge_gradient());
   if (local->graph().n_owned == 0) return;  // nothing to add; no message is waited for
@@ -193,12 +151,7 @@ void PairMACE::compute(int eflag, int vflag)
   }
   double energy = 0.0;
   for (const double e : result->node_energy) energy += e;
-  if (!std::isfinite(energy))
-    error->one(
-        FLERR,
-        "pair_style mace: the energy is not a number at step {}: atoms overlap, or the run left "
-        "what the model was trained on; look at the last frames, try a smaller timestep",
-        update->ntimestep);
+  check_energy(energy);
   if (eflag_global) eng_vdwl += energy;
   if (eflag_atom)
     for (int64_t k = 0; k < local->graph().n_owned; ++k)

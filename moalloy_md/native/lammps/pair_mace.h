@@ -2,7 +2,7 @@
 #ifndef LMP_PAIR_MACE_H
 #define LMP_PAIR_MACE_H
 
-#include "pair.h"
+#include "pair_mace_base.h"
 
 #include <memory>
 #include <string>
@@ -18,7 +18,7 @@ struct Evaluation;
 namespace LAMMPS_NS
 {
 
-class PairMACE : public Pair
+class PairMACE : public PairMACEBase
 {
  public:
   explicit PairMACE(class LAMMPS *);
@@ -27,20 +27,17 @@ class PairMACE : public Pair
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
-  double init_one(int, int) override;
   void compute(int, int) override;
 
  private:
-  void allocate();
   void load_model(const char *);
-  void check_can_run();
+  void check_run();
   [[noreturn]] void refuse_stress_of_atoms();
   std::string choose_device();
   void tally_edges();
   void tally_nodes();
 
   bool domain_decomposition = true;
-  bool announced = false;
   std::string device, model_path;
   std::vector<int> species_of_type;  // per type, from 1; -1: not ours (hybrid only)
   std::unique_ptr<moalloy::TorchModel> model;

@@ -2,29 +2,24 @@
 
 #include "engine.h"
 #include "model_deviation.h"
-#include "pair_common.h"
+#include "native_log.h"
 
 #include "atom.h"
 #include "comm.h"
-#include "domain.h"
 #include "error.h"
 #include "force.h"
-#include "memory.h"
 #include "neigh_list.h"
 #include "neighbor.h"
 #include "update.h"
 #include "utils.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <new>
 #include <string_view>
 #include <utility>
 
 using namespace LAMMPS_NS;
-
-static const char STYLE[] = "mace/native";
 
 namespace
 {
@@ -51,43 +46,15 @@ class ListOfLammps : public moalloy::NeighbourSource
   const double *const *x_;
 };
 
-std::string amount(double bytes)
-{
-  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6)
-                     : fmt::format("{:.2f} GB", bytes / 1e9);
-}
-
 }  // namespace
 
 PairMACENative::PairMACENative(LAMMPS *lmp)
-    : Pair(lmp), deviation(std::make_unique<moalloy::ModelDeviation>(lmp))
+    : PairMACEBase(lmp, "mace/native"), deviation(std::make_unique<moalloy::ModelDeviation>(lmp)),
+      cost(std::make_unique<moalloy::RunCost>(lmp))
 {
-  single_enable = 0;
-  restartinfo = 0;
-  one_coeff = 1;
-  manybody_flag = 1;
-  no_virial_fdotr_compute = 1;
-  // message passing: the energy of an atom has no unique share in its neighbours' heat flux
-  centroidstressflag = CENTROID_NOTAVAIL;
 }
 
-PairMACENative::~PairMACENative()
-{
-  if (allocated) {
-    memory->destroy(setflag);
-    memory->destroy(cutsq);
-  }
-}
-
-void PairMACENative::allocate()
-{
-  allocated = 1;
-  const int n = atom->ntypes + 1;
-  memory->create(setflag, n, n, "pair:setflag");
-  memory->create(cutsq, n, n, "pair:cutsq");
-  for (int i = 0; i < n; ++i)
-    for (int j = 0; j < n; ++j) setflag[i][j] = 0;
-}
+PairMACENative::~PairMACENative() = default;
 
 void PairMACENative::settings(int narg, char **arg)
 {
@@ -99,28 +66,28 @@ void PairMACENative::settings(int narg, char **arg)
     if (keyword == "precision" && (value == "float" || value == "double"))
       precision = value;
     else if (keyword == "precision")
-      error->all(FLERR, "pair_style {}: expected precision float or double, found {}", STYLE,
+      error->all(FLERR, "pair_style {}: expected precision float or double, found {}", style,
                  value);
     else if (keyword == "out_freq") {
       if (utils::is_integer(value)) every = utils::inumeric(FLERR, value, false, lmp);
       if (every <= 0)
-        error->all(FLERR, "pair_style {}: expected out_freq and a number of steps, found {}", STYLE,
+        error->all(FLERR, "pair_style {}: expected out_freq and a number of steps, found {}", style,
                    value);
     } else if (keyword == "out_file" && i + 1 < narg)
       path = value;
     else if (keyword == "out_file")
-      error->all(FLERR, "pair_style {}: expected out_file and a name, found nothing", STYLE);
+      error->all(FLERR, "pair_style {}: expected out_file and a name, found nothing", style);
     else
       error->all(FLERR,
                  "pair_style {}: expected precision float|double, out_freq N or out_file FILE, "
                  "found {}: mend the pair_style line",
-                 STYLE, keyword);
+                 style, keyword);
   }
   if (!path.empty() && every == 0)
     error->all(FLERR,
                "pair_style {}: expected out_freq N beside out_file {}, found none: say every how "
                "many steps to write, or leave out the file",
-               STYLE, path);
+               style, path);
   deviation->configure(every, path.empty() ? "model_devi.out" : path);
   // the same style again, to change a setting: LAMMPS keeps this object and its coefficients
   if (!members.empty()) make_engines();
@@ -128,32 +95,20 @@ void PairMACENative::settings(int narg, char **arg)
 
 void PairMACENative::coeff(int narg, char **arg)
 {
-  if (narg < 3 || strcmp(arg[0], "*") != 0 || strcmp(arg[1], "*") != 0)
-    error->all(
-        FLERR,
-        "pair_style {}: expected 'pair_coeff * * model.safetensors' and one element per atom "
-        "type: mend the pair_coeff line",
-        STYLE);
   // the first is a file whatever its name; more of them make a committee
   int n_files = 1;
   while (2 + n_files < narg && std::string_view(arg[2 + n_files]).ends_with(".safetensors"))
     ++n_files;
-  const int n_types = atom->ntypes, n_names = narg - 2 - n_files;
-  if (n_names != n_types)
-    error->all(FLERR,
-               "pair_style {}: expected {} element name{} after the model file, one per atom type, "
-               "found {}: mend the pair_coeff line (the files of a committee end in .safetensors)",
-               STYLE, n_types, n_types == 1 ? "" : "s", n_names);
-  if (!allocated) allocate();
+  check_coeff(narg, arg, n_files, "model.safetensors [other.safetensors ...]");
   r_max = 0.0;
   members.clear();
   std::vector<Member> loaded(n_files);
-  for (int k = 0; k < n_files; ++k) load(loaded[k], arg[2 + k], n_types, arg + 2 + n_files);
+  for (int k = 0; k < n_files; ++k) load(loaded[k], arg[2 + k], arg + 2 + n_files);
   members = std::move(loaded);
   make_engines();
 }
 
-void PairMACENative::load(Member &member, const char *path, int n_types, char **symbols)
+void PairMACENative::load(Member &member, const char *path, char **symbols)
 {
   member.path = path;
   std::string problem;
@@ -162,9 +117,8 @@ void PairMACENative::load(Member &member, const char *path, int n_types, char **
   } catch (const std::exception &failure) {
     problem = failure.what();
   }
-  moalloy::stop_all_for(lmp, STYLE, problem);
-  member.species_of_type =
-      moalloy::map_types(lmp, STYLE, path, member.model->atomic_numbers, n_types, symbols, setflag);
+  stop_all_for(problem);
+  member.species_of_type = map_types(path, member.model->atomic_numbers, symbols);
   r_max = std::max(r_max, member.model->r_max);
 }
 
@@ -195,7 +149,7 @@ void PairMACENative::make_engines()
     } catch (const std::exception &failure) {
       problem = failure.what();
     }
-    moalloy::stop_all_for(lmp, STYLE, problem);
+    stop_all_for(problem);
     const int doubles = static_cast<int>(member.engine->feature_bytes() / sizeof(double));
     comm_forward = std::max(comm_forward, doubles);
     comm_reverse = std::max(comm_reverse, doubles);
@@ -206,21 +160,20 @@ void PairMACENative::make_engines()
 
 void PairMACENative::init_style()
 {
-  moalloy::check_can_run(lmp, STYLE);
+  check_can_run();
   if (deviation->writes() && members.size() < 2)
     error->all(FLERR,
                "pair_style {}: expected several model files for out_freq, which compares their "
                "forces, found one: add files to the pair_coeff line or remove out_freq",
-               STYLE);
-  moalloy::stop_all_for(lmp, STYLE, deviation->open());
+               style);
+  stop_all_for(deviation->open());
   // Hybrid styles take the sizes of messages when they are made, before models are known; the
   // buffers are made from theirs, after this.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   // Messages go between the layers, so neighbours within one r_max are all that a rank needs.
   neighbor->add_request(this, NeighConst::REQ_FULL);
-  wall = wall_communication = atom_steps = edge_steps = 0.0;
-  steps = 0;
+  cost->clear();
   if (announced || comm->me != 0) return;
   announced = true;
   for (const Member &member : members) {
@@ -229,44 +182,21 @@ void PairMACENative::init_style()
         lmp,
         "pair_style {}: {}: {}, r_max {:g} A, {} layer{}, {} channels, {} with {} and {} thread{} "
         "a rank; slopes of the radial functions within {:.0e} /A\n",
-        STYLE, member.path, moalloy::element_names(m.atomic_numbers), m.r_max, m.layers.size(),
+        style, member.path, element_names(m.atomic_numbers), m.r_max, m.layers.size(),
         m.layers.size() == 1 ? "" : "s", m.channels,
         precision == "file" ? (m.precision == moalloy::Precision::single ? "float" : "double")
                             : precision,
         member.engine->instructions(), comm->nthreads, comm->nthreads == 1 ? "" : "s",
         member.engine->radial_error());
   }
-  forecast();
-}
-
-// From the mean density: ghosts fill a layer of r_max + skin around a rank's part of the box.
-void PairMACENative::forecast()
-{
-  const double volume = domain->xprd * domain->yprd * domain->zprd;
-  const double atoms = static_cast<double>(atom->natoms);
-  if (atoms == 0 || volume <= 0) return;
-  const double reach = 2 * (r_max + neighbor->skin);
-  const double part[3] = {domain->xprd / comm->procgrid[0], domain->yprd / comm->procgrid[1],
-                          domain->zprd / comm->procgrid[2]};
-  const double local = atoms / comm->nprocs, density = atoms / volume;
-  const double ghosts = density * ((part[0] + reach) * (part[1] + reach) * (part[2] + reach) -
-                                   part[0] * part[1] * part[2]);
-  const double listed = density * 4.0 / 3.0 * M_PI * std::pow(0.5 * reach, 3);
-  // positions, velocities, forces, ids ... of LAMMPS, its list, and what an engine keeps
-  double bytes = (local + ghosts) * 150.0 + local * listed * sizeof(int);
-  double tables = 0.0;
+  moalloy::ForecastOfEngines engines;
   for (const Member &member : members) {
-    tables += member.engine->memory();
-    bytes += (local + ghosts) * (2.0 * member.engine->feature_bytes() + 3 * sizeof(double)) +
-             local * (member.engine->feature_bytes() + sizeof(double));
+    engines.tables += member.engine->memory();
+    engines.feature_bytes += static_cast<double>(member.engine->feature_bytes());
+    engines.n += 1;
   }
-  utils::logmesg(lmp,
-                 "pair_style {}: forecast for a rank: {:.0f} atoms, {:.0f} ghosts, {:.0f} listed "
-                 "neighbours an atom, {} and {} of tables\n",
-                 STYLE, local, ghosts, listed, amount(bytes), amount(tables));
+  utils::logmesg(lmp, moalloy::forecast(lmp, style, r_max, engines));
 }
-
-double PairMACENative::init_one(int, int) { return r_max; }
 
 void PairMACENative::compute(int eflag, int vflag)
 {
@@ -283,7 +213,7 @@ void PairMACENative::compute(int eflag, int vflag)
           FLERR,
           "pair_style {}: out of memory at step {} with {} atoms and {} ghosts on this rank: "
           "use more ranks on more nodes, or a model with fewer channels",
-          STYLE, update->ntimestep, atom->nlocal, atom->nghost);
+          style, update->ntimestep, atom->nlocal, atom->nghost);
     }
     tally(members[k], 1.0 / static_cast<double>(members.size()));
     if (compare)
@@ -294,9 +224,9 @@ void PairMACENative::compute(int eflag, int vflag)
     communicate(false);
     deviation->finish(update->ntimestep, atom->nlocal);
   }
-  wall += platform::walltime() - start;
-  atom_steps += atom->nlocal;
-  ++steps;
+  cost->wall_s += platform::walltime() - start;
+  cost->atom_steps += atom->nlocal;
+  ++cost->steps;
 }
 
 void PairMACENative::evaluate(Member &member)
@@ -315,7 +245,7 @@ void PairMACENative::evaluate(Member &member)
     communicate(false);
     engine.first_layer_back();
   }
-  edge_steps += static_cast<double>(engine.edges());
+  cost->edge_steps += static_cast<double>(engine.edges());
 }
 
 void PairMACENative::tally(const Member &member, double share)
@@ -323,12 +253,7 @@ void PairMACENative::tally(const Member &member, double share)
   const moalloy::Engine &engine = *member.engine;
   double energy = 0.0;
   for (const double e : engine.energies()) energy += e;
-  if (!std::isfinite(energy))
-    error->one(
-        FLERR,
-        "pair_style {}: the energy is not a number at step {}: atoms overlap, or the run left "
-        "what the model was trained on; look at the last frames, try a smaller timestep",
-        STYLE, update->ntimestep);
+  check_energy(energy);
   const int all = atom->nlocal + atom->nghost;
   double **f = atom->f;
   const std::vector<double> &forces = engine.forces();
@@ -361,7 +286,7 @@ void PairMACENative::communicate(bool forward)
     comm->forward_comm(this, doubles);
   else
     comm->reverse_comm(this, doubles);
-  wall_communication += platform::walltime() - start;
+  cost->communication_s += platform::walltime() - start;
 }
 
 int PairMACENative::pack_forward_comm(int n, int *nodes, double *buffer, int, int *)
@@ -369,6 +294,7 @@ int PairMACENative::pack_forward_comm(int n, int *nodes, double *buffer, int, in
   const size_t bytes = talking->feature_bytes();
   char *to = reinterpret_cast<char *>(buffer);
   for (int k = 0; k < n; ++k) std::memcpy(to + k * bytes, talking->features(nodes[k]), bytes);
+  cost->message_bytes += static_cast<double>(n * bytes);
   return n * static_cast<int>(bytes / sizeof(double));
 }
 
@@ -383,10 +309,12 @@ int PairMACENative::pack_reverse_comm(int n, int first, double *buffer)
   if (talking) {
     const size_t bytes = talking->feature_bytes();
     if (n > 0) std::memcpy(buffer, talking->adjoints(first), n * bytes);
+    cost->message_bytes += static_cast<double>(n * bytes);
     return n * static_cast<int>(bytes / sizeof(double));
   }
   const int numbers = deviation->numbers_of_node();
   if (n > 0) std::copy_n(deviation->forces_of_node(first), n * numbers, buffer);
+  cost->message_bytes += static_cast<double>(n) * numbers * sizeof(double);
   return n * numbers;
 }
 
@@ -409,20 +337,8 @@ void PairMACENative::unpack_reverse_comm(int n, int *nodes, double *buffer)
 void PairMACENative::finish()
 {
   deviation->write_pending();
-  const double mine[5] = {wall, wall_communication, atom_steps, edge_steps, memory_usage()};
-  double sum[5];
-  MPI_Reduce(mine, sum, 5, MPI_DOUBLE, MPI_SUM, 0, world);
-  if (comm->me == 0 && steps > 0 && sum[2] > 0)
-    utils::logmesg(
-        lmp,
-        "pair_style {}: {:.2f} us/atom/step on {} rank{} x {} thread{} ({:.2f} us of one rank), "
-        "{:.1f} % communication, {:.1f} neighbours an atom, {:.2f} KB an atom\n",
-        STYLE, 1e6 * sum[0] / sum[2] / comm->nprocs, comm->nprocs, comm->nprocs == 1 ? "" : "s",
-        comm->nthreads, comm->nthreads == 1 ? "" : "s", 1e6 * sum[0] / sum[2],
-        100 * sum[1] / sum[0], sum[3] / sum[2] / static_cast<double>(members.size()),
-        sum[4] / 1e3 * static_cast<double>(steps) / sum[2]);
-  wall = wall_communication = atom_steps = edge_steps = 0.0;
-  steps = 0;
+  cost->report(style, static_cast<int>(members.size()), memory_usage());
+  cost->clear();
 }
 
 double PairMACENative::memory_usage()
@@ -449,6 +365,6 @@ void *PairMACENative::extract_peratom(const char *name, int &columns)
     error->all(FLERR,
                "pair_style {}: expected several model files for the deviation that fix pair asks "
                "for, found one: add files to the pair_coeff line or remove the fix",
-               STYLE);
+               style);
   return deviation->of_atoms(update->ntimestep);
 }

@@ -2,7 +2,7 @@
 #ifndef LMP_PAIR_MACE_NATIVE_H
 #define LMP_PAIR_MACE_NATIVE_H
 
-#include "pair.h"
+#include "pair_mace_base.h"
 
 #include <memory>
 #include <string>
@@ -12,13 +12,14 @@ namespace moalloy
 {
 class Engine;
 class ModelDeviation;
+class RunCost;
 struct Model;
 }  // namespace moalloy
 
 namespace LAMMPS_NS
 {
 
-class PairMACENative : public Pair
+class PairMACENative : public PairMACEBase
 {
  public:
   explicit PairMACENative(class LAMMPS *);
@@ -27,7 +28,6 @@ class PairMACENative : public Pair
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
-  double init_one(int, int) override;
   void compute(int, int) override;
   void finish() override;
 
@@ -50,28 +50,21 @@ class PairMACENative : public Pair
     std::unique_ptr<moalloy::Engine> engine;
   };
 
-  void allocate();
-  void load(Member &, const char *path, int n_types, char **symbols);
+  void load(Member &, const char *path, char **symbols);
   void make_engines();
-  void forecast();
   void evaluate(Member &);
   void tally(const Member &, double share);
   void communicate(bool forward);
 
   std::vector<Member> members;
   std::string precision = "file";  // float, double, or that of the file
-  bool announced = false;
-  double r_max = 0.0;
 
   // What the messages of now carry: features or adjoints of one engine, or forces of all members.
   moalloy::Engine *talking = nullptr;
   std::vector<int> node_type;
 
   std::unique_ptr<moalloy::ModelDeviation> deviation;
-
-  double wall = 0.0, wall_communication = 0.0;  // s, since the last report
-  double atom_steps = 0.0, edge_steps = 0.0;
-  bigint steps = 0;
+  std::unique_ptr<moalloy::RunCost> cost;
 };
 
 }  // namespace LAMMPS_NS

@@ -1,26 +1,9 @@
-// Entry of the plugin that needs libtorch: registers `pair_style mace`.
+// Entry of the plugin that needs libtorch.
 #include "lammps_plugin.h"
 #include "pair_mace.h"
 
-#ifndef MOALLOY_LAMMPS_VERSION
-#error "MOALLOY_LAMMPS_VERSION must hold the version of the LAMMPS that this is compiled for"
-#endif
-
-static void *make_pair_mace(void *lmp)
+void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
 {
-  return new LAMMPS_NS::PairMACE(static_cast<LAMMPS_NS::LAMMPS *>(lmp));
-}
-
-extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle,
-                                                                         void *regfunc)
-{
-  lammpsplugin_t plugin{};
-  plugin.version = MOALLOY_LAMMPS_VERSION;
-  plugin.style = "pair";
-  plugin.name = "mace";
-  plugin.info = "MACE interatomic potential from a TorchScript file";
-  plugin.author = "moalloy_md";
-  plugin.creator.v1 = make_pair_mace;
-  plugin.handle = handle;
-  reinterpret_cast<lammpsplugin_regfunc>(regfunc)(&plugin, lmp);
+  moalloy::register_pair_style<LAMMPS_NS::PairMACE>(
+      lmp, handle, regfunc, "mace", "MACE interatomic potential from a TorchScript file");
 }

@@ -1,0 +1,77 @@
+#include "native_log.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "domain.h"
+#include "lammps.h"
+#include "neighbor.h"
+#include "utils.h"
+
+#include <cmath>
+
+using namespace LAMMPS_NS;
+
+namespace moalloy
+{
+namespace
+{
+
+// Positions, velocities, forces, types, IDs, images and the rest that LAMMPS keeps of an atom.
+constexpr double kBytesOfAtom = 150.0;
+
+std::string amount(double bytes)
+{
+  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6)
+                     : fmt::format("{:.2f} GB", bytes / 1e9);
+}
+
+const char *plural(int n) { return n == 1 ? "" : "s"; }
+
+}  // namespace
+
+std::string forecast(LAMMPS *lmp, const std::string &style, double r_max,
+                     const ForecastOfEngines &engines)
+{
+  const Domain &box = *lmp->domain;
+  const Comm &comm = *lmp->comm;
+  const double volume = box.xprd * box.yprd * box.zprd;
+  const double atoms = static_cast<double>(lmp->atom->natoms);
+  if (atoms == 0 || volume <= 0) return {};
+  const double reach = r_max + lmp->neighbor->skin;
+  const double part[3] = {box.xprd / comm.procgrid[0], box.yprd / comm.procgrid[1],
+                          box.zprd / comm.procgrid[2]};
+  const double local = atoms / comm.nprocs, density = atoms / volume;
+  const double ghosts =
+      density * ((part[0] + 2 * reach) * (part[1] + 2 * reach) * (part[2] + 2 * reach) -
+                 part[0] * part[1] * part[2]);
+  const double listed = density * 4.0 / 3.0 * M_PI * std::pow(reach, 3);
+  // an engine keeps features, adjoints and a force of every node, a shortcut and an energy of atoms
+  const double bytes =
+      (local + ghosts) *
+          (kBytesOfAtom + 2.0 * engines.feature_bytes + engines.n * 3.0 * sizeof(double)) +
+      local * (listed * sizeof(int) + engines.feature_bytes + engines.n * sizeof(double));
+  return fmt::format("pair_style {}: forecast for a rank: {:.0f} atoms, {:.0f} ghosts, {:.0f} "
+                     "listed neighbours an atom, {} and {} of tables\n",
+                     style, local, ghosts, listed, amount(bytes), amount(engines.tables));
+}
+
+void RunCost::report(const std::string &style, int models, double memory) const
+{
+  const double mine[6] = {wall_s, communication_s, message_bytes, atom_steps, edge_steps, memory};
+  double sum[6];
+  MPI_Reduce(mine, sum, 6, MPI_DOUBLE, MPI_SUM, 0, lmp->world);
+  const auto [wall, communication, bytes, atoms, edges, all_memory] = sum;
+  const Comm &comm = *lmp->comm;
+  if (comm.me != 0 || steps == 0 || atoms == 0) return;
+  const double of_rank = 1e6 * wall / atoms, rank_steps = static_cast<double>(steps) * comm.nprocs;
+  utils::logmesg(
+      lmp,
+      "pair_style {}: {:.2f} us/atom/step on {} rank{} x {} thread{} ({:.2f} us of one rank), "
+      "{:.1f} % communication ({:.2f} MB a rank and step), {:.1f} neighbours an atom, {:.2f} KB an "
+      "atom\n",
+      style, of_rank / comm.nprocs, comm.nprocs, plural(comm.nprocs), comm.nthreads,
+      plural(comm.nthreads), of_rank, 100 * communication / wall, bytes / 1e6 / rank_steps,
+      edges / atoms / models, all_memory / 1e3 * static_cast<double>(steps) / atoms);
+}
+
+}  // namespace moalloy
