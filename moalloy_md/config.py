@@ -72,11 +72,13 @@ def _explain(problem: Any, model: type[BaseModel]) -> str:
         field = problem["ctx"]["discriminator"].strip("'")
         field = "kind" if field.endswith("()") else field  # a function that knows a default kind
         return f"{path}: expected its {field} to be one of {known}, found {tag!r}{hint}"
-    if problem["type"] == "value_error" and not path:  # of the whole: it says what was found
-        return str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{path}: expected a value, found none"
     if problem["type"] != "extra_forbidden":
-        message = problem["msg"].removeprefix("Value error, ")
-        return f"{path}: {message}, found {problem['input']!r}"
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        if ", found " not in message and path:  # our own sentences mostly say it
+            message = f"{message}, found {problem['input']!r}"
+        return f"{path}: {message}" if path else message
     known = _known_keys(model, problem["loc"][:-1])
     near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"

@@ -25,10 +25,9 @@ def atomic_number(symbol: str) -> int:
     """
     number = atomic_numbers.get(symbol, 0)
     if number == 0:
-        raise ConfigError(
-            f"expected a chemical symbol such as Mo or W, found {symbol!r}: check the spelling "
-            "and the upper-case first letter"
-        )
+        near = symbol.strip().capitalize()
+        hint = f"did you mean {near}?" if near in atomic_numbers else "check the spelling"
+        raise ConfigError(f"expected a chemical symbol such as Mo or W, found {symbol!r}: {hint}")
     return int(number)
 
 

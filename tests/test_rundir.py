@@ -1,11 +1,22 @@
 """Run directories: found again by the same command, refused to any other."""
 
+import errno
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from moalloy_md.errors import RunDirectoryError
-from moalloy_md.rundir import open_run, read_json, sha256, write_json
+from moalloy_md.errors import DataError, RunDirectoryError
+from moalloy_md.rundir import (
+    new_folder,
+    open_run,
+    read_json,
+    saying_what_cannot_be_written,
+    sha256,
+    write_json,
+)
 
 CONFIG = {"seed": 3, "model": {"r_max": 5.0, "name": "a"}}
 
@@ -76,6 +87,67 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     assert read_json(path) == {"x": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json.loads(path.read_text()) == {"x": 1}
+
+
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path):
+
+    def stop_half_way():
+        with new_folder(tmp_path / "a" / "b") as folder:
+            (folder / "half").write_text("of it")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_half_way()
+    assert not list((tmp_path / "a").iterdir())
+    with new_folder(tmp_path / "a" / "b") as folder:
+        (folder / "all").write_text("of it")
+        assert not (tmp_path / "a" / "b").exists()
+    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["b", "all"]
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o755
+    with new_folder(tmp_path / "a" / "b") as folder:  # it has files: left as it is
+        (folder / "other").write_text("")
+    assert [path.name for path in (tmp_path / "a").rglob("*")] == ["b", "all"]
+
+
+def test_a_link_to_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with new_folder(tmp_path / "link") as folder:
+        (folder / "x").write_text("")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "x").exists()
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    with (
+        pytest.raises(DataError, match=r"a\.xyz: cannot be written \(No space left on device\)"),
+        saying_what_cannot_be_written(tmp_path / "a.xyz"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_second_process_is_kept_out(tmp_path):
+    open_run(tmp_path, kind="train", config=CONFIG)
+    code = (
+        "from pathlib import Path\nfrom moalloy_md.rundir import open_run\n"
+        f"open_run(Path({str(tmp_path)!r}), kind='train', config={CONFIG!r})"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "another moalloy command is at work in this folder" in answer.stderr
+
+
+def test_a_process_that_ends_lets_go_without_a_warning(tmp_path):
+    code = (
+        "from pathlib import Path\nfrom moalloy_md.rundir import open_run\n"
+        f"open_run(Path({str(tmp_path)!r}), kind='train', config={CONFIG!r})"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert answer.stderr == ""
+    open_run(tmp_path, kind="train", config=CONFIG)
 
 
 def test_sha256_of_a_known_text(tmp_path):

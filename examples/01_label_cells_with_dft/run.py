@@ -10,6 +10,8 @@ An optional argument is the number of cells to label before stopping.
 import io
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ase import Atoms
@@ -21,17 +23,25 @@ from plan import cells
 OUT = Path("mo_dopants_pbe.extxyz")
 LOG = "gpaw.txt"  # GPAW's own log of the cell at work
 
-CUTOFF = 350  # eV, plane waves
-KPOINTS = (3, 3, 3)
 SMEARING = 0.1  # eV, Fermi-Dirac
 
 
-def make_calculator() -> GPAW:
-    """GPAW with the settings of the bundled dataset."""
+@dataclass(frozen=True)
+class Settings:
+    """What may be varied to see how far the labels are converged; as it is, the bundled set's."""
+
+    cutoff_ev: int = 350
+    """Of the plane waves."""
+    kpoints: tuple[int, int, int] = (3, 3, 3)
+    """Gamma-centred."""
+
+
+def make_calculator(settings: Settings) -> GPAW:
+    """GPAW with the settings of the bundled dataset but for those given."""
     return GPAW(
-        mode=PW(CUTOFF),
+        mode=PW(settings.cutoff_ev),
         xc="PBE",
-        kpts={"size": KPOINTS, "gamma": True},
+        kpts={"size": settings.kpoints, "gamma": True},
         occupations=FermiDirac(SMEARING),
         # eV per electron, electrons per valence electron, eV/Å
         convergence={"energy": 2e-5, "density": 2e-4, "forces": 0.005},
@@ -41,43 +51,44 @@ def make_calculator() -> GPAW:
     )
 
 
-def label(atoms: Atoms) -> Atoms:
+def label(atoms: Atoms, settings: Settings) -> Atoms:
     """Return a copy of `atoms` with the labels of the dataset contract and without calculator.
 
     ``REF_energy`` is the force-consistent free energy F = E - TS (eV), whose derivative the
-    forces are; ASE's plain energy is extrapolated to zero smearing and does not fit them.
+    forces are; ASE's plain energy is extrapolated to zero smearing and does not fit them. It is
+    kept as ``energy_zero_smearing`` for comparison.
     """
     start = time.time()
     work = atoms.copy()
-    work.calc = make_calculator()
+    work.calc = make_calculator(settings)
     energy = work.get_potential_energy(force_consistent=True)
     forces = work.get_forces()
     labelled = atoms.copy()
     labelled.info["REF_energy"] = float(energy)
+    labelled.info["energy_zero_smearing"] = float(work.get_potential_energy())
     labelled.arrays["REF_forces"] = forces
-    labelled.info["source"] = OUT.name
     labelled.info["wall_s"] = round(time.time() - start, 1)
     return labelled
 
 
-def finished_names() -> set[str]:
-    """Names of the cells that are in the dataset already."""
-    if not OUT.exists():
+def finished_names(out: Path) -> set[str]:
+    """Names of the cells that a dataset has already."""
+    if not out.exists():
         return set()
-    return {atoms.info["name"] for atoms in read(OUT, ":", format="extxyz", parallel=False)}
+    return {atoms.info["name"] for atoms in read(out, ":", format="extxyz", parallel=False)}
 
 
-def append(atoms: Atoms) -> None:
-    """Add one cell to the dataset: a kill leaves the old file or the new one, never half a cell.
+def append(atoms: Atoms, out: Path) -> None:
+    """Add one cell to a dataset: a kill leaves the old file or the new one, never half a cell.
 
     One MPI rank calls this alone, so ASE must not try to talk to the others: ``parallel=False``.
     """
     text = io.StringIO()
     write(text, atoms, format="extxyz", parallel=False)
-    before = OUT.read_text() if OUT.exists() else ""
-    temporary = OUT.with_name(f".{OUT.name}.tmp")
+    before = out.read_text() if out.exists() else ""
+    temporary = out.with_name(f".{out.name}.tmp")
     temporary.write_text(before + text.getvalue())
-    temporary.replace(OUT)
+    temporary.replace(out)
 
 
 def report(atoms: Atoms) -> None:
@@ -88,27 +99,35 @@ def report(atoms: Atoms) -> None:
     print(f"{name:24s} {energy:10.5f} eV/atom  max |F| {largest:7.4f} eV/Å  {wall_s} s", flush=True)
 
 
-def main(limit: int | None = None) -> None:
-    """Label the planned cells that are missing from the dataset, at most `limit` of them."""
-    finished = finished_names()
+def label_missing(
+    jobs: Iterable[tuple[Atoms, Settings]], out: Path, *, limit: int | None = None
+) -> None:
+    """Label those of the cells that `out` lacks, at most `limit` of them, and add them to it."""
+    finished = finished_names(out)
     world.barrier()  # no rank may write before all have read
-    missing = [atoms for atoms in cells() if atoms.info["name"] not in finished]
+    missing = [job for job in jobs if job[0].info["name"] not in finished]
     failed = []
-    for atoms in missing[:limit]:
+    for atoms, settings in missing[:limit]:
         try:
-            labelled = label(atoms)
+            labelled = label(atoms, settings)
         except ConvergenceError as error:
             failed.append(atoms.info["name"])
             if world.rank == 0:
                 print(f"{atoms.info['name']:24s} FAILED: {error}", flush=True)
             continue
+        labelled.info["source"] = out.name
         if world.rank == 0:
-            append(labelled)
+            append(labelled, out)
             report(labelled)
         world.barrier()
     if world.rank == 0:
         left = len(missing) - len(missing[:limit])
         print(f"{len(missing[:limit]) - len(failed)} labelled, {len(failed)} failed, {left} left")
+
+
+def main(limit: int | None = None) -> None:
+    """Label the planned cells that are missing from the dataset, at most `limit` of them."""
+    label_missing(((atoms, Settings()) for atoms in cells()), OUT, limit=limit)
 
 
 if __name__ == "__main__":

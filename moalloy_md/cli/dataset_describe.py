@@ -1,7 +1,6 @@
 """``moalloy dataset describe``: what a dataset holds, on the screen and as a page."""
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -129,12 +128,8 @@ def _print_pairs(
     sums = (sum(counts[shell] for counts in pairs.values()) for shell in shells)
     table.add_row("all", *map(str, sums))
     console.print(table)
-    images = Counter[str]()
-    for pair_counts in found.pairs.values():
-        images.update(pair_counts.images)
-    several = [key.split("×") for key in sorted(images) if not key.endswith("×1")]
-    if counter == "cells" and several:
-        said = ", ".join(f"{n} in shell {shell}" for shell, n in several)
+    if counter == "cells" and found.repeated_pairs:
+        said = ", ".join(f"{images} in shell {shell}" for shell, images, _ in found.repeated_pairs)
         console.print(f"Small cells: one dopant has several images of the other: {said}.")
     if len(pairs) > _MAX_PAIRS:
         console.print(

@@ -134,6 +134,18 @@ class Description:
         found = {shell for counts in self.pairs.values() for shell in getattr(counts, counter)}
         return [shell for shell in SHELLS if shell in found]
 
+    @property
+    def repeated_pairs(self) -> list[tuple[int, int, int]]:
+        """Cells with two dopant atoms that are so small that one meets several images of the other.
+
+        Shell, number of images in it, and how many such cells there are.
+        """
+        cells = Counter[str]()
+        for counts in self.pairs.values():
+            cells.update(counts.images)
+        found = [(*map(int, key.split("×")), n) for key, n in sorted(cells.items())]
+        return [(shell, images, n) for shell, images, n in found if images > 1]
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         largest = int(np.argmax(self.largest_forces))

@@ -36,7 +36,11 @@ class HostCell(StrictModel):
     @field_validator("repeat", mode="before")
     @classmethod
     def _one_for_three(cls, value: Any) -> Any:
-        return (value,) * 3 if isinstance(value, int) else value
+        if isinstance(value, int):
+            return (value,) * 3
+        if isinstance(value, list | tuple) and len(value) != 3:
+            raise ValueError(f"expected one number of cells or three, found {len(value)}")
+        return value
 
     @field_validator("repeat")
     @classmethod

@@ -96,7 +96,7 @@ def test_unseen_elements_and_copies_are_said_aloud(tmp_path):
     [
         ((), ConfigError, "expected --protocol iid, lodo-strict or lodo-relaxed, found none"),
         (("--protocol", "iid", "--held-out", "W"), ConfigError, "unknown key 'held_out'"),
-        (("--protocol", "lodo-strict"), ConfigError, "held_out: Field required"),
+        (("--protocol", "lodo-strict"), ConfigError, "held_out: expected a value, found none"),
         (("--protocol", "lodo-strict", "--held-out", "Cr"), DataError, "found none in 53 frames"),
         (
             ("--protocol", "lodo-strict", "--held-out", "Q"),

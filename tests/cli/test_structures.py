@@ -89,7 +89,7 @@ def test_random_cells_and_vasp_inputs(tmp_path):
         (("dilute", "--copies", 2), ConfigError, "--copies: expected --rattle beside it"),
         (("dilute", "--config", "x.yaml", "--repeat", 2), ConfigError, "either --config or opt"),
         (("random", "--dopants", "W"), ConfigError, "expected symbol=fraction, .* found 'W'"),
-        (("random",), ConfigError, "dopants: Field required"),
+        (("random",), ConfigError, "dopants: expected a value, found none"),
     ],
 )
 def test_wrong_options(tmp_path, arguments, error, sentence):

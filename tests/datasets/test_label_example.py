@@ -129,6 +129,9 @@ def run(monkeypatch, tmp_path):
 
 def test_run_writes_the_dataset_contract(run, capsys):
     run.main(20)
+    assert read_dataset(Path(OUT))[0].atoms.info["energy_zero_smearing"] == pytest.approx(
+        0.5 + read_dataset(Path(OUT))[0].energy_ev
+    )
     frames = read_dataset(Path(OUT))
     assert [frame.name for frame in frames] == list(PLANNED)[:20]
     for frame in frames:
@@ -189,3 +192,61 @@ def test_the_report_line_is_the_one_in_the_readme(run, capsys):
     run.report(load_bundled()[0].atoms)
     line = capsys.readouterr().out.rstrip("\n")
     assert f"    {line}\n" in (FOLDER / "README.md").read_text()
+
+
+@pytest.fixture
+def convergence(run, monkeypatch):
+    """convergence.py beside the same stand-in, whose energy then depends on the settings."""
+    monkeypatch.setitem(sys.modules, "run", run)
+    return load(FOLDER / "convergence.py", "convergence_of_example")
+
+
+def test_convergence_computes_what_it_lacks_with_its_settings(convergence, run, capsys):
+    made = []
+
+    def make(**kwargs):
+        made.append((kwargs["mode"][1], kwargs["kpts"]["size"]))
+        return FakeGpaw()
+
+    run.GPAW = make
+    convergence.main()
+    assert made == [(cutoff, (k, k, k)) for _, (cutoff, k) in convergence.JOBS]
+    frames = read_dataset(convergence.OUT)
+    for frame, (cell, _) in zip(frames, convergence.JOBS, strict=True):
+        assert printed(frame.atoms.positions) == printed(PLANNED[cell].positions)
+        assert frame.group == PLANNED[cell].info["group"]
+    assert "error bar of E_b" in capsys.readouterr().out
+    convergence.main()
+    assert len(made) == len(frames) == len({frame.name for frame in frames})
+
+
+def test_convergence_says_what_its_table_lacks(convergence, run, capsys):
+    run.label_missing([(convergence.planned_cells()[0], run.Settings())], convergence.OUT)
+    capsys.readouterr()
+    convergence.main("table")
+    said = capsys.readouterr().out
+    assert said.startswith("the table needs Ti1-ideal-350eV-k3, ")
+    assert "Mo16-vol0-350eV-k3" not in said
+
+
+def test_binding_energies_of_the_table(convergence):
+    """By hand: pair + host - 2 one, in eV, and what a setting adds to each cell."""
+    energies = {"Mo16-vol0": -180.0, "Ti1-ideal": -175.0, "Ti2-shell1-ideal": -169.7}
+    added = {(350, 3): (0, 0, 0), (350, 5): (0.2, 0.1, 0.03), (600, 3): (-0.4, -0.5, -0.58)}
+    added[600, 5] = (-0.2, -0.39)
+    results = {}
+    for setting, extra in added.items():
+        for (cell, energy), more in zip(energies.items(), extra, strict=False):
+            forces = np.full((16, 3), 0.01 * setting[1])
+            results[cell, setting] = convergence.Labels(energy + more, energy + more + 0.5, forces)
+    lines = convergence.table(results).splitlines()
+    numbers = [re.findall(r"[+-]?\d+\.\d", line) for line in lines]
+    assert numbers[1:5] == [
+        ["300.0", "+0.0"],
+        ["330.0", "+30.0"],
+        ["320.0", "+20.0"],
+        ["300.0", "+0.0"],
+    ]
+    assert lines[2].endswith(" 20 meV/Å")
+    assert lines[5].startswith("error bar of E_b: 50 meV")
+    assert numbers[6] == ["-100.0", "-100.0", "-190.0"]

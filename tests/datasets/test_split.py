@@ -338,7 +338,7 @@ def test_a_torn_group_is_allowed_frame_wise():
     [
         ({"protocol": "iid", "held_out": "W"}, "held_out"),
         ({"protocol": "lodo-strict", "held_out": "W", "test_fraction": 0.2}, "test_fraction"),
-        ({"protocol": "lodo-strict"}, "held_out: Field required"),
+        ({"protocol": "lodo-strict"}, "held_out: expected a value, found none"),
         ({"protocol": "iid", "test_fraction": 1.0}, "test_fraction: .* less than 1"),
         ({"protocol": "iid", "valid_fraction": 0}, "valid_fraction: .* greater than 0"),
         ({"protocol": "iid", "seed": -1}, "seed: .* greater than or equal to 0"),
@@ -346,7 +346,11 @@ def test_a_torn_group_is_allowed_frame_wise():
         ({"protocol": "random"}, "protocol"),
         (
             {"protocol": "lodo-strict", "held_out": "Qq"},
-            "held_out: expected a chemical symbol such as Mo or W, found 'Qq'",
+            "held_out: expected a chemical symbol such as Mo or W, found 'Qq': check the spelling$",
+        ),
+        (
+            {"protocol": "lodo-strict", "held_out": "w"},
+            "held_out: expected a chemical symbol such as Mo or W, found 'w': did you mean W\\?$",
         ),
         ({"protocol": "lodo-relaxed", "held_out": 3}, "held_out: .*string"),
     ],

@@ -101,7 +101,9 @@ def test_head_is_chosen_and_must_be_where_there_are_several():
     for head in ("pbe", "r2scan"):
         expected = calculator(model, head=head).get_potential_energy(atoms)
         assert predict(model, [atoms], head=head).energies_ev[0] == pytest.approx(expected)
-    with pytest.raises(ModelError, match="expected head to be one of pbe, r2scan, found none given"):
+    with pytest.raises(
+        ModelError, match="expected head to be one of pbe, r2scan, found none given"
+    ):
         predict(model, [atoms])
     with pytest.raises(ModelError, match="found 'scan'"):
         predict(model, [atoms], head="scan")

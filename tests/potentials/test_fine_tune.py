@@ -430,7 +430,7 @@ def test_causes_that_the_log_shows(tmp_path, text, cause):
     ("start", "message"),
     [
         ({"kind": "finetune"}, "expected its kind to be one of .*did you mean fine-tune"),
-        ({"kind": "fine-tune"}, "start.fine-tune.foundation: Field required"),
+        ({"kind": "fine-tune"}, "start.fine-tune.foundation: expected a value, found none"),
         ({"kind": "fine-tune", "foundaton": "small"}, "did you mean 'foundation'"),
         ({"chanels": 3}, "unknown key 'start.scratch.chanels'"),
         ({"kind": "refine", "model": "m", "proxies": {"Xx": "V"}}, "found 'Xx'"),

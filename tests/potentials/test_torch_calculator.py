@@ -59,7 +59,7 @@ def test_energy_is_the_free_energy_and_torch_is_left_as_it_was(teacher):
 
 
 def test_refusals(teacher):
-    with pytest.raises(ModelError, match=r"expected head to be one of .*found other"):
+    with pytest.raises(ModelError, match=r"expected head to be one of .*found 'other'"):
         TorchCalculator(teacher[1], device="cpu", head="other")
     atoms = doped_cell(("Mo", "Ti"), n=2)
     with pytest.raises(ModelError, match=r"\(Mo, W\), found Ti"):

@@ -46,6 +46,7 @@ def test_numbers_are_those_of_the_data(page):
     assert f"<strong>{mean:.0f} meV/Å</strong>" in page
     assert "10 cells with 2 in shell 2" in page
     assert "10 cells with 4 in shell 3" in page
+    assert "in shell 1" not in page  # there every pair stands alone
 
 
 def test_three_pictures(page):

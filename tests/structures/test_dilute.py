@@ -217,6 +217,7 @@ def test_magnetic_dopants_start_with_a_moment():
         ({"shells": [0]}, "shells: expected different shell numbers from 1 on"),
         ({"shells": [1, 1]}, "shells: expected different shell numbers"),
         ({"repeat": 0}, "repeat: expected numbers of cells from 1 on"),
+        ({"repeat": [2, 2]}, "repeat: expected one number of cells or three, found 2$"),
         ({"repeat": 1}, "leaves atoms of the host, found 2 sites"),
         ({"host": "Nb", "dopants": ["W"]}, "lattice_parameter_angstrom for the host Nb"),
         ({"variants": [{"ratle_angstrom": 0.1}]}, "did you mean 'rattle_angstrom'"),

@@ -207,7 +207,7 @@ class EnergyKind(Check):
     )
     mend = (
         "import again from the DFT code's own output (free energy TOTEN of VASP); if you know "
-        "that the energies are F, write energy_kind=free"
+        "that the energies are F, write energy_kind=free on the comment lines"
     )
 
     def __init__(self, file: str, config: CheckConfig) -> None:

@@ -18,7 +18,7 @@ class StateContradiction(Check):
         "results are reported by state, and relaxed energies are compared with relaxed ones: a "
         "cell under a wrong state spoils both"
     )
-    mend = "relax the cell further, or write state=noneq"
+    mend = "relax the cell further, or write state=noneq on its comment line"
 
     def see(self, seen: Seen) -> Iterable[Finding]:
         frame = seen.frame

@@ -93,11 +93,12 @@ class StressWork(Check):
         return ()
 
     def finish(self) -> Iterable[Finding]:
-        for formula, points in self.volumes.items():
-            yield from self._compress(formula, points)
+        # the strongest evidence first: it is what a screen has room for
         for members in self.series.values():
             if len(members) >= 3:
                 yield from self._judge(members)
+        for formula, points in sorted(self.volumes.items(), key=lambda item: -len(item[1])):
+            yield from self._compress(formula, points)
 
     def _compress(self, formula: str, points: list[tuple[float, float, int]]) -> Iterator[Finding]:
         """Compress a cell and its pressure rises: the slope of σ over ln V is the bulk modulus."""
