@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -133,17 +134,8 @@ def dilute_command(
     settings = settings_from(given, config, DiluteConfig, source="structures")
     counts = dilute_counts(settings)
     cells = list(dilute_cells(settings))
-    _write(cells, out, vasp)
-    if as_json:
-        summary = {**counts.as_dict(), "cells": len(cells), "out": str(out)}
-        typer.echo(json.dumps({**summary, "vasp": None if vasp is None else str(vasp)}, indent=2))
-        return
-    typer.echo(_formula(counts, len(settings.dopants)))
-    several = sorted({(a.info["shell"], a.info["n_contacts"]) for a in cells if "shell" in a.info})
-    images = [f"{n} in shell {shell}" for shell, n in several if n > 1]
-    if images:
-        typer.echo(f"Small cell: one dopant has several images of the other: {', '.join(images)}.")
-    _say_written(cells, out, vasp)
+    lines = [_formula(counts, len(settings.dopants)), *_small_cell(cells)]
+    _write(cells, out, vasp, as_json=as_json, counts=counts.as_dict(), lines=lines)
 
 
 @app.command("random")
@@ -184,12 +176,7 @@ def random_command(
     }
     settings = settings_from(given, config, RandomConfig, source="structures")
     cells = list(random_cells(settings))
-    _write(cells, out, vasp)
-    if as_json:
-        content = {"cells": len(cells), "out": str(out)}
-        typer.echo(json.dumps({**content, "vasp": None if vasp is None else str(vasp)}, indent=2))
-    else:
-        _say_written(cells, out, vasp)
+    _write(cells, out, vasp, as_json=as_json)
 
 
 @app.command("vasp")
@@ -276,13 +263,41 @@ def _variants(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write(cells: Sequence["Atoms"], out: Path, vasp: Path | None) -> None:
+def _write(
+    cells: Sequence["Atoms"],
+    out: Path,
+    vasp: Path | None,
+    *,
+    as_json: bool,
+    counts: Mapping[str, Any] = MappingProxyType({}),
+    lines: Sequence[str] = (),
+) -> None:
+    """Write what was made, and say so: `counts` in JSON, `lines` to people."""
     from moalloy_md.structures.files import write_cells
     from moalloy_md.structures.vasp import VaspConfig, write_vasp_inputs
 
     write_cells(out, cells)
     if vasp is not None:
         write_vasp_inputs(vasp, cells, VaspConfig(), watch=bar("Writing VASP inputs", len(cells)))
+    if as_json:
+        written = {
+            "cells": len(cells),
+            "out": str(out),
+            "vasp": None if vasp is None else str(vasp),
+        }
+        typer.echo(json.dumps({**counts, **written}, indent=2))
+        return
+    for line in (*lines, f"{len(cells)} cells written to {out}"):
+        typer.echo(line)
+    if vasp is not None:
+        typer.echo(f"VASP inputs in {vasp}; its README.md says how to add POTCAR")
+
+
+def _small_cell(cells: Sequence["Atoms"]) -> list[str]:
+    several = sorted({(a.info["shell"], a.info["n_contacts"]) for a in cells if "shell" in a.info})
+    images = [f"{n} in shell {shell}" for shell, n in several if n > 1]
+    said = f"Small cell: one dopant has several images of the other: {', '.join(images)}."
+    return [said] if images else []
 
 
 def _formula(counts: "DiluteCounts", n: int) -> str:
@@ -296,10 +311,4 @@ def _formula(counts: "DiluteCounts", n: int) -> str:
         (counts.vacancies, "with a vacancy"),
     ]
     listed = ", ".join(f"{number} {what}" for number, what in terms if number)
-    return f"{counts.total} symmetry-distinct decorations with {n} dopants: {listed}"
-
-
-def _say_written(cells: Sequence["Atoms"], out: Path, vasp: Path | None) -> None:
-    typer.echo(f"{len(cells)} cells written to {out}")
-    if vasp is not None:
-        typer.echo(f"VASP inputs in {vasp}; its README.md says how to add POTCAR")
+    return f"{counts.total} symmetry-distinct decorations with {n} {'dopant' if n == 1 else 'dopants'}: {listed}"

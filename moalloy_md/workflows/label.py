@@ -11,7 +11,7 @@ from moalloy_md.errors import DataError, MoAlloyError
 from moalloy_md.rundir import now, open_run
 from moalloy_md.workflows.label_config import LabelConfig
 from moalloy_md.workflows.label_store import Cell, Failure, LabelStore, make_cells
-from moalloy_md.workflows.labellers import Labeller, describe, identity, open_labeller
+from moalloy_md.workflows.labellers import Labeller, identity, open_labeller, recorded
 
 #: So many failures one after the other mean that something other than the cells is wrong.
 MAX_FAILURES_IN_A_ROW = 5
@@ -128,7 +128,7 @@ def label(
     labeller = open_labeller(config)
     run = open_run(folder, kind="dataset label", config=wanted, packages=("ase", "numpy"))
     run.update_manifest(calculator=config.model_dump(mode="json"), cells=str(cells))
-    store = LabelStore(folder, source=cells.name, calculator=describe(config.calculator))
+    store = LabelStore(folder, source=cells.name, made_by=recorded(config.calculator))
     store.clear_torn_files()
     try:
         n_new = _label_all(todo, store, labeller, retry=retry, limit=limit, watch=watch)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from moalloy_md.datasets.checks.settings import SETTING_KEYS
 from moalloy_md.datasets.frames import Frame, frame_from_atoms, read_dataset, write_dataset
 from moalloy_md.errors import DataError
 from moalloy_md.rundir import now, read_json, write_json
@@ -22,7 +23,8 @@ MAX_STARTS = 3
 #: Labels and results that a cell may bring along from elsewhere, and that are not ours.
 _OLD_LABELS = (
     *("REF_energy", "REF_forces", "REF_stress", "REF_magmoms", "energy", "free_energy"),
-    *("forces", "stress", "magmoms", "magmom", "dipole", "calculator", "wall_s"),
+    *("forces", "stress", "magmoms", "magmom", "dipole", "wall_s"),
+    *SETTING_KEYS,
 )
 
 
@@ -91,14 +93,14 @@ class LabelStore:
         The run directory.
     source
         File name of the cells, for ``info["source"]``.
-    calculator
-        Who labels, for ``info["calculator"]``.
+    made_by
+        Entries for ``info`` of each frame that say who labels.
     """
 
-    def __init__(self, folder: Path, *, source: str, calculator: str) -> None:
+    def __init__(self, folder: Path, *, source: str, made_by: dict[str, Any]) -> None:
         self._folder = folder
         self._source = source
-        self._calculator = calculator
+        self._made_by = made_by
 
     def clear_torn_files(self) -> None:
         """Remove what a kill in the midst of writing has left; nobody else is at work here."""
@@ -146,7 +148,7 @@ class LabelStore:
         """
         atoms = cell.atoms.copy()
         _put_labels(atoms, labels)
-        atoms.info.update(calculator=self._calculator, wall_s=round(wall_s, 2))
+        atoms.info.update(self._made_by, wall_s=round(wall_s, 2))
         frame = frame_from_atoms(atoms, source=self._source, place="labels")
         write_dataset(self._done(cell), [frame])
         for path in (self._failed(cell), self._started(cell)):
@@ -181,7 +183,7 @@ class LabelStore:
     def _labelled(self, cell: Cell) -> Frame:
         (found,) = read_dataset(self._done(cell))
         atoms = cell.atoms.copy()
-        for key in ("REF_energy", "REF_stress", "calculator", "wall_s"):
+        for key in ("REF_energy", "REF_stress", *self._made_by, "wall_s"):
             if key in found.atoms.info:
                 atoms.info[key] = found.atoms.info[key]
         for key in ("REF_forces", "REF_magmoms"):

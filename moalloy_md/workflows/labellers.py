@@ -73,11 +73,17 @@ def identity(config: LabelConfig) -> dict[str, Any]:
     return {**found, "settings": calculator.settings}
 
 
-def describe(calculator: Calculator) -> str:
-    """Say in a few words who labelled, for the ``calculator`` key of a frame."""
+def recorded(calculator: Calculator) -> dict[str, Any]:
+    """Entries of a frame's ``info`` that say who labelled it; ``moalloy dataset check`` compares them."""
     if isinstance(calculator, MaceTeacher | NativeTeacher):
-        return f"{calculator.kind} {calculator.model.name}"
-    return calculator.target if isinstance(calculator, Factory) else calculator.kind
+        return {"calculator": f"{calculator.kind} {calculator.model.name}"}
+    if isinstance(calculator, Factory):
+        return {"calculator": calculator.target}
+    settings = calculator.settings
+    mode = settings.get("mode")  # of GPAW
+    cutoff = mode.get("ecut") if isinstance(mode, dict) else settings.get("encut")
+    found = {"calculator": calculator.kind, "functional": settings.get("xc"), "cutoff_ev": cutoff}
+    return {key: value for key, value in found.items() if isinstance(value, str | int | float)}
 
 
 def open_labeller(config: LabelConfig) -> Labeller:

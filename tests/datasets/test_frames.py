@@ -65,6 +65,15 @@ def test_stress_is_brought_to_voigt_order(shape):
     np.testing.assert_array_equal(frame.stress, voigt)
 
 
+def test_noise_in_the_symmetry_of_a_stress_is_averaged():
+    stress = voigt_6_to_full_3x3_stress([0.01, 0.02, 0.03, 0.04, 0.05, 0.06])
+    stress[0, 1] += 6e-5
+    assert frame_from_atoms(cell(REF_stress=stress)).stress[5] == pytest.approx(0.06003)
+    stress[0, 1] += 6e-5
+    with pytest.raises(DataError, match="expected a symmetric REF_stress"):
+        frame_from_atoms(cell(REF_stress=stress))
+
+
 def test_another_host():
     frame = frame_from_atoms(cell("W3Mo", host="W"))
     assert frame.host == "W"

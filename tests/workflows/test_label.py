@@ -76,6 +76,7 @@ def test_stress_can_be_left_out(source, tmp_path):
 def test_old_labels_give_way(tmp_path):
     images = cells(1)
     images[0].info |= {"REF_energy": 17.0, "REF_stress": np.ones(6), "energy": 3.0}
+    images[0].info |= {"dft_code": "VASP", "cutoff_ev": 520.0, "pseudopotentials": "Mo_pv W_pv"}
     images[0].arrays["forces"] = np.ones((16, 3))
     write_cells(tmp_path / "cells.extxyz", images)
     label(
@@ -86,7 +87,8 @@ def test_old_labels_give_way(tmp_path):
     (frame,) = read_dataset(tmp_path / "a.extxyz")
     assert frame.energy_ev == -10.25
     assert frame.stress is None
-    assert not {"energy", "forces"} & (frame.atoms.info.keys() | frame.atoms.arrays.keys())
+    old = {"energy", "forces", "dft_code", "cutoff_ev", "pseudopotentials"}
+    assert not old & (frame.atoms.info.keys() | frame.atoms.arrays.keys())
 
 
 def test_more_cells_may_come_later(source, tmp_path):

@@ -82,6 +82,8 @@ def test_vasp_by_its_written_inputs_and_its_units(tmp_path, potcars):
         assert frame.energy_ev == pytest.approx(atoms.get_potential_energy(), abs=1e-8)
         np.testing.assert_allclose(frame.forces, atoms.get_forces(), atol=1e-7)
         np.testing.assert_allclose(frame.stress, atoms.get_stress(), atol=1e-9)
+        info = frame.atoms.info
+        assert (info["calculator"], info["functional"], info["cutoff_ev"]) == ("vasp", "PBE", 400)
     files = {f.name: f for f in (result.folder / "files").iterdir()}
     first, iron = (
         next(path for name, path in files.items() if name.startswith(start))
@@ -158,5 +160,7 @@ def test_gpaw(tmp_path):
     }
     assert frame.energy_ev == pytest.approx(said["Free energy"], abs=2e-6)
     assert abs(said["Free energy"] - said["Extrapolated"]) > 1e-3
+    info = frame.atoms.info
+    assert (info["calculator"], info["functional"], info["cutoff_ev"]) == ("gpaw", "LDA", 200)
     assert frame.stress is not None
     assert np.abs(frame.forces).max() > 0.01

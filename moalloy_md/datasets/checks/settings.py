@@ -17,6 +17,11 @@ _NAMES = {
     "k-point spacing": ("kpoint_spacing_per_angstrom", "kspacing", "KSPACING"),
     "k-point product": ("k_prod_angstrom",),
 }
+#: Entries of ``info`` that say how a frame was computed: of no meaning once it is computed anew.
+SETTING_KEYS = frozenset(name for names in _NAMES.values() for name in names) | {
+    "pseudopotentials",
+    "energy_kind",
+}
 _SEVERITY: dict[str, Severity] = {
     "code": "error",
     "functional": "error",
@@ -47,8 +52,8 @@ class MixedSettings(Check):
         info = seen.frame.atoms.info
         for setting, names in _NAMES.items():
             value = next((info[name] for name in names if name in info), None)
-            if setting == "code" and value is not None:
-                value = str(value).upper()  # ASE writes vasp
+            if setting in {"code", "functional"} and value is not None:
+                value = str(value).upper()  # ASE writes vasp and pbe
             self.values[setting][_plain(value)].append(seen.index)
         for title in str(info.get("pseudopotentials", "")).split():
             self.potentials[title.split(":")[0].split("_")[0]][title].append(seen.index)

@@ -72,13 +72,11 @@ def database_rows(path: Path) -> Iterator[tuple[Place, Atoms]]:
             for row in database.select(sort="id"):
                 place = f"{path}: row with id {row.id}"
                 atoms = row.toatoms()
-                results = atoms.calc.results if atoms.calc is not None else {}
-                atoms.calc = None
                 atoms.info.pop("key_value_pairs", None)
                 atoms.info.pop("unique_id", None)
                 atoms.info.pop("data", None)
                 atoms.info.update(row.key_value_pairs)
-                _put_results(atoms, results)
+                _keep_results(atoms)
                 if getattr(row, "calculator", None) and row.calculator != "unknown":
                     atoms.info.setdefault("dft_code", row.calculator)
                 yield place, atoms
@@ -104,9 +102,7 @@ def trajectory_images(path: Path) -> Iterator[tuple[Place, Atoms]]:
                 if index >= len(images):
                     return
                 atoms = images[index]
-                results = atoms.calc.results if atoms.calc is not None else {}
-                atoms.calc = None
-                _put_results(atoms, results)
+                _keep_results(atoms)
                 yield f"{path}: image {index} (the first is 0)", atoms
     except _READ_ERRORS as error:
         raise DataError(
@@ -114,7 +110,10 @@ def trajectory_images(path: Path) -> Iterator[tuple[Place, Atoms]]:
         ) from error
 
 
-def _put_results(atoms: Atoms, results: dict[str, Any]) -> None:
+def _keep_results(atoms: Atoms) -> None:
+    """Move what ASE put into a calculator to ``info`` and ``arrays``."""
+    results: dict[str, Any] = {} if atoms.calc is None else atoms.calc.results
+    atoms.calc = None
     for key in ("energy", "free_energy", "stress"):
         if results.get(key) is not None:
             atoms.info[key] = results[key]

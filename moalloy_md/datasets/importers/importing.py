@@ -190,11 +190,11 @@ class _Writer:
 
     def _write(self, frame: Frame, source: Source) -> None:
         summary = self.summary
-        first = self.written.setdefault(frame.sha256, source.name)
-        if len(self.written) == summary.frames:  # its hash was there
-            self.copies[source.name, first] += 1
+        if frame.sha256 in self.written:
+            self.copies[source.name, self.written[frame.sha256]] += 1
             summary.copies += 1
             return
+        self.written[frame.sha256] = source.name
         write_xyz(self.file, [frame.atoms])
         summary.frames += 1
         summary.atoms += frame.n_atoms

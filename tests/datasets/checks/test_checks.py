@@ -248,6 +248,16 @@ def test_a_cell_that_is_there_twice(tmp_path, clean, k):
         assert f"the same cell as frame {k}" in found.found and text in found.found
 
 
+@pytest.mark.parametrize(("away", "is_same"), [(0.7e-4, True), (1.3e-4, False)])
+def test_how_far_atoms_of_the_same_cell_may_be_apart(tmp_path, clean, away, is_same):
+    """Every atom moves so far in a direction of its own; the limit is 1e-4 Å unless said."""
+    copy = disguise(clean[3])
+    moves = np.random.default_rng(0).normal(size=(len(copy), 3))
+    copy.positions += away * moves / np.linalg.norm(moves, axis=1, keepdims=True)
+    report = check(tmp_path, [*clean, copy], skip=["labels"])
+    assert [finding.check for finding in report.findings] == ["duplicate"] * is_same
+
+
 def test_a_displacement_makes_another_cell(tmp_path, clean):
     other = disguise(clean[3])
     other.positions[5] += [0.01, 0, 0]
@@ -277,7 +287,12 @@ def test_cells_of_different_settings(tmp_path, clean, key, value, severity, text
 
 
 def test_settings_that_are_nearly_the_same(tmp_path, clean):
-    clean[3].info |= {"dft_code": "vasp", "cutoff_ev": 350.2, "kpoint_spacing_per_angstrom": 0.28}
+    clean[3].info |= {
+        "dft_code": "vasp",
+        "functional": "pbe",
+        "cutoff_ev": 350.2,
+        "kpoint_spacing_per_angstrom": 0.28,
+    }
     assert check(tmp_path, clean).findings == []
 
 
