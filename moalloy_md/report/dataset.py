@@ -138,8 +138,8 @@ def _pair_plot(description: Description, counter: str, shells: Sequence[str]) ->
             _write_counts(axes, matrix, most)
     for axes in panels[len(shells) :]:
         axes.set_visible(False)
-    if len(names) > 10:
-        ticks = MaxNLocator(nbins=5, integer=True)
+    if len(names) > 10 and most > 1:  # where no counts are written
+        ticks = [tick for tick in MaxNLocator(5, integer=True).tick_values(1, most) if tick >= 1]
         figure.colorbar(image, ax=list(panels), shrink=0.6, label=counter, ticks=ticks)
     return png(figure)
 
