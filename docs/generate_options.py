@@ -38,6 +38,15 @@ from moalloy_md.workflows.label_config import (
     Vasp,
 )
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
+from moalloy_md.workflows.study_config import (
+    IidFolds,
+    LodoFolds,
+    NewElementFolds,
+    Paradigm,
+    Size,
+    Slurm,
+    StudyConfig,
+)
 
 PAGE = Path(__file__).with_name("options.md")
 
@@ -57,6 +66,10 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             ExponentialDecay,
             ReduceOnPlateau,
         ),
+    ),
+    (
+        "`moalloy study run STUDY.yaml`",
+        (StudyConfig, Paradigm, Size, IidFolds, LodoFolds, NewElementFolds, Slurm),
     ),
     ("`moalloy structures dilute --config`", (DiluteConfig, Variant)),
     ("`moalloy structures random --config`", (RandomConfig,)),

@@ -107,7 +107,7 @@ def _kind(model: type[BaseModel]) -> Any:
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    containers = (typing.Union, types.UnionType, typing.Annotated, tuple, list)
+    containers = (typing.Union, types.UnionType, typing.Annotated, tuple, list, dict)
     if typing.get_origin(annotation) in containers:
         return [m for part in typing.get_args(annotation) for m in _models_in(part)]
     return []

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from moalloy_md.config import validate
+from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.workflows.study_config import StudyConfig
 
 TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -22,11 +23,19 @@ def test_option_tables_are_up_to_date():
     assert module.PAGE.read_text() == module.page(), "run: python docs/generate_options.py"
 
 
-def test_example_configuration_is_valid():
-    text = (TOP / "docs" / "train.md").read_text()
-    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
-        config = validate(yaml.safe_load(block), TrainConfig, source="docs/train.md")
-        assert config.start.model.channels == 32
+def blocks(page):
+    text = (TOP / page).read_text()
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+def test_example_configurations_are_valid():
+    trainings = [validate(b, TrainConfig, source="docs/train.md") for b in blocks("docs/train.md")]
+    assert [config.start.kind for config in trainings] == ["scratch", "fine-tune", "refine"]
+    assert trainings[0].start.model.channels == 32
+    studies = [validate(b, StudyConfig, source="docs/study.md") for b in blocks("docs/study.md")]
+    assert len(studies) == 2
+    example = TOP / "examples" / "02_study" / "study.yaml"
+    assert load_config(example, StudyConfig).data == "bundled"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

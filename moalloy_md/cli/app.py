@@ -16,6 +16,7 @@ from moalloy_md.cli import (
     plugin,
     quickstart,
     structures,
+    study,
     train,
 )
 from moalloy_md.errors import MoAlloyError
@@ -54,6 +55,7 @@ def _add(name: str, command: Callable[..., Any]) -> None:
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(structures.app, name="structures")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(study.app, name="study")
 _add("doctor", doctor.doctor_command)
 _add("quickstart", quickstart.quickstart_command)
 _add("train", train.train_command)

@@ -2,7 +2,6 @@
 
 import difflib
 import hashlib
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from moalloy_md.config import Device
 from moalloy_md.elements import symbol
 from moalloy_md.errors import ModelError
+from moalloy_md.potentials.base import load_base
 from moalloy_md.potentials.loading import (
     load_model,
     model_dtype,
@@ -128,13 +128,6 @@ def weights_sha256(network: torch.nn.Module) -> str:
 
 
 def _bundled(name: str) -> torch.nn.Module:
-    load_base = getattr(importlib.import_module("moalloy_md.potentials"), "load_base", None)
-    if load_base is None:
-        raise ModelError(
-            f"{name}: expected a base model that comes with the package, found none in this "
-            "installation. Give the path of a .model file, or one of the names "
-            f"{', '.join(known_names())}"
-        )
     network: torch.nn.Module = load_base(name.removeprefix(BUNDLED))
     return network
 

@@ -158,7 +158,7 @@ class FineTune(StrictModel):
 class Refine(StrictModel):
     """Train on from a fine-tuned model with cells of elements that it lacks.
 
-    Its element table is extended. The weights of the elements that it knows start unchanged,
+    Its element table is extended; elements that the new cells lack stay in it. The weights of the elements that it knows start unchanged,
     those of a new one as a copy of its proxy's.
     """
 

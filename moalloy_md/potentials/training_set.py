@@ -11,7 +11,7 @@ from moalloy_md.datasets.split_folder import check_against_split
 from moalloy_md.errors import ConfigError, DataError
 from moalloy_md.potentials.reference_energies import ReferenceEnergies, choose_e0s, in_order
 from moalloy_md.potentials.start import StartModel, network_of, open_start, replay_elements
-from moalloy_md.potentials.train_config import MaceArchitecture, Scratch, TrainConfig
+from moalloy_md.potentials.train_config import MaceArchitecture, Refine, Scratch, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ def read_training_set(
     held_out = _held_out(split, train, valid, config)
     table = _table(config, train, test, split)
     start, network = _start(config, table, train)
+    if isinstance(config.start, Refine) and start is not None:
+        table = in_order({*table, *start.foundation.elements})  # it keeps what it knew
     hashes = {"train_sha256": dataset_hash(train), "valid_sha256": dataset_hash(valid)}
     energies = _known_energies(before, hashes, table) or _energies(config, train, table, start)
     return TrainingSet(

@@ -95,6 +95,7 @@ valid: {tmp_path}/valid.extxyz
 test: {tmp_path}/test.extxyz
 out: {tmp_path}/run
 device: cpu
+allow_failed_checks: true
 start:
   kind: scratch
   model: {{channels: 2, r_max_angstrom: 3.5, max_ell: 1, correlation: 1, radial_mlp: [4]}}

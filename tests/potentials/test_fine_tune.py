@@ -1,6 +1,7 @@
 """Fine-tuning and refining: what is taken over, what is changed, what is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,24 @@ def test_weights_of_the_foundation_are_taken_over(emt_data, foundation, tmp_path
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["data"]["unseen"] == result.unseen
     assert manifest["data"]["start"]["sha256"] == resolve_foundation(foundation).sha256
+
+
+def test_the_repulsion_of_the_foundation_is_taken_over(emt_data, tmp_path):
+    """mace-torch builds its ZBL term anew, with constants of its own."""
+    model = random_model(elements=KNOWN, seed=3, zbl=True, **SHAPE)
+    model.pair_repulsion_fn.a_exp.fill_(0.23)
+    model.pair_repulsion_fn.a_prefactor.fill_(0.8854)
+    save_model(model, tmp_path / "foundation.model")
+    config = fine_tuned(
+        emt_data, tmp_path / "foundation.model", start={"e0s": "foundation"}, optimisation=STILL
+    )
+    result = train(config, tmp_path / "out")
+    close = doped_cell(("Ni", "Al"), n=2, seed=9)
+    close.set_cell(close.cell * 0.6, scale_atoms=True)
+    before, after = (
+        energies(load_model(Path(m)), [close]) for m in (config.start.foundation, result.model)
+    )
+    np.testing.assert_allclose(after, before, rtol=1e-9)
 
 
 def test_e0s_that_were_chosen_are_those_of_the_model(emt_data, foundation, tmp_path):
@@ -229,6 +248,16 @@ def test_refining_extends_the_table_and_keeps_what_is_known(emt_data, two_elemen
     assert {x: result.e0s_ev[x] for x in ("Ni", "Cu")} == pytest.approx(
         {x: resolve_foundation(two_elements).e0s_ev[x] for x in ("Ni", "Cu")}
     )
+
+
+def test_refining_keeps_elements_that_the_new_cells_lack(emt_data, two_elements, tmp_path):
+    for name, seed in (("train", 41), ("valid", 42)):
+        write(tmp_path / f"{name}.extxyz", cells(3, seed, symbols=("Ni", "Al")))
+    start = {"kind": "refine", "model": str(two_elements)}
+    found = read_training_set(configuration(tmp_path, start=start))
+    assert found.elements == ("Al", "Ni", "Cu")
+    assert found.e0s_ev["Cu"] == resolve_foundation(two_elements).e0s_ev["Cu"]
+    assert found.unseen == {"Cu": "that of the model that training starts from"}
 
 
 def test_committee_differs_in_its_seed_alone(emt_data, tmp_path):

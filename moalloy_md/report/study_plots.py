@@ -1,0 +1,141 @@
+"""Pictures of a study: parity, leave-one-dopant-out bars, learning curves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase.io import read
+from numpy.typing import NDArray
+
+from moalloy_md.report.plots import QUIET, new_figure, png
+
+FloatArray = NDArray[np.float64]
+
+#: Okabe and Ito's colours, which people with colour blindness tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel of a parity picture shows."""
+
+    title: str
+    predictions: Path
+    """``predictions.extxyz`` of an evaluation."""
+    note: str
+    """Its errors, in words."""
+
+
+def parity_picture(panels: Sequence[Panel], quantity: str) -> bytes:
+    """Draw predicted against reference ``energy`` (eV/atom) or ``force`` components (eV/Å).
+
+    Energies have the mean of the reference taken off; the colours of forces are Fx, Fy, Fz.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.7 * rows), dpi=144, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, panel in zip(grid, panels, strict=False):
+        reference, predicted = _points(panel.predictions, quantity)
+        both = np.concatenate([reference.ravel(), predicted.ravel()])
+        margin = 0.05 * np.ptp(both) or 0.01
+        limits = (both.min() - margin, both.max() + margin)
+        axes.plot(limits, limits, color=QUIET, linewidth=0.8)
+        for k in range(reference.shape[1]):
+            axes.scatter(
+                reference[:, k], predicted[:, k], s=9 if quantity == "energy" else 3,
+                color=COLOURS[k], alpha=0.7, linewidths=0,
+                label=None if quantity == "energy" else f"$F_{'xyz'[k]}$",
+            )  # fmt: skip
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
+        axes.set_title(panel.title, fontsize=8)
+        axes.tick_params(labelsize=6)
+        axes.locator_params(nbins=5)
+        axes.text(
+            0.04, 0.96, panel.note, transform=axes.transAxes, ha="left", va="top", fontsize=6
+        )  # fmt: skip
+        if quantity != "energy":
+            axes.legend(loc="lower right", fontsize=6, frameon=False, handletextpad=0.1)
+    unit = "energy (eV/atom)" if quantity == "energy" else "force component (eV/Å)"
+    figure.supxlabel(f"reference {unit}", fontsize=8)
+    figure.supylabel(f"predicted {unit}", fontsize=8)
+    return png(figure)
+
+
+def _points(path: Path, quantity: str) -> tuple[FloatArray, FloatArray]:
+    images = read(path, ":")
+    if quantity == "energy":
+        n = np.array([len(atoms) for atoms in images])
+        pairs = [
+            np.array([atoms.info[key] for atoms in images]) / n
+            for key in ("REF_energy", "pred_energy")
+        ]
+        middle = pairs[0].mean()
+        return (pairs[0] - middle)[:, None], (pairs[1] - middle)[:, None]
+    reference, predicted = (
+        np.concatenate([atoms.arrays[key] for atoms in images])
+        for key in ("REF_forces", "pred_forces")
+    )
+    return reference, predicted
+
+
+def lodo_bars(
+    errors: Mapping[str, Mapping[str, float]], *, ylabel: str, logarithmic: bool = True
+) -> bytes:
+    """Draw bars by held-out element, one colour a series.
+
+    Parameters
+    ----------
+    errors
+        By series (such as ``strict: fine-tune small``), then by element.
+    ylabel
+        What is drawn.
+    logarithmic
+        Whether the axis is.
+    """
+    elements = list(dict.fromkeys(x for series in errors.values() for x in series))
+    figure, (axes,) = new_figure(rows=1, height=3.2, width=max(7.2, 0.6 * len(elements)))
+    width = 0.8 / max(len(errors), 1)
+    for k, (name, series) in enumerate(errors.items()):
+        places = [elements.index(x) + (k - (len(errors) - 1) / 2) * width for x in series]
+        axes.bar(places, list(series.values()), width, label=name, color=COLOURS[k % len(COLOURS)])
+    axes.set_xticks(range(len(elements)), elements)
+    axes.set_ylabel(ylabel)
+    if logarithmic:
+        axes.set_yscale("log")
+    axes.legend(fontsize=7, frameon=False, ncols=2)
+    return png(figure)
+
+
+def learning_curve(
+    curves: Mapping[str, Sequence[tuple[float, float, float]]], *, ylabel: str
+) -> bytes:
+    """Draw errors against the number of training cells, both logarithmic.
+
+    Parameters
+    ----------
+    curves
+        By series: number of training cells, mean error, standard deviation over folds (or 0).
+    ylabel
+        What is drawn.
+    """
+    figure, (axes,) = new_figure(rows=1, height=3.2)
+    for k, (name, points) in enumerate(curves.items()):
+        n, error, spread = np.array(sorted(points)).T
+        axes.errorbar(
+            n, error, yerr=spread, marker="o", markersize=4, capsize=2, label=name,
+            color=COLOURS[k % len(COLOURS)],
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("training cells")
+    axes.set_ylabel(ylabel)
+    axes.legend(fontsize=7, frameon=False)
+    return png(figure)

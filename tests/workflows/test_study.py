@@ -1,0 +1,438 @@
+"""Studies: the plan of runs, what a failed one leaves, and a tiny one from end to end."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+from ase.io import read, write
+from rich.console import Console
+from support.trainings import NETWORK, cells
+from typer.testing import CliRunner
+
+from moalloy_md.cli.app import app
+from moalloy_md.config import validate
+from moalloy_md.datasets.bundled import load_bundled
+from moalloy_md.errors import ConfigError, DataError, RunDirectoryError
+from moalloy_md.workflows.study import outcome, plan_costs, run_study
+from moalloy_md.workflows.study_config import StudyConfig, training
+from moalloy_md.workflows.study_plan import Run, chains, make_folds, make_runs
+from moalloy_md.workflows.study_report import report_study
+from moalloy_md.workflows.study_run import do_chain, read_study, status
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+def study(**changes):
+    content = {
+        "paradigms": {
+            "zero-shot": {"kind": "zero-shot"},
+            "scratch": {"kind": "scratch", "preset": "paper"},
+            "tuned": {"kind": "fine-tune", "preset": "matched"},
+            "refined": {"kind": "refine"},
+        },
+        "sizes": {"small": {"foundation": "small"}, "large": {"foundation": "large"}},
+        "protocols": {
+            "iid": {"protocol": "iid", "repeats": 2, "train_fractions": [0.5, 1.0]},
+            "strict": {"protocol": "lodo-strict"},
+            "relaxed": {"protocol": "lodo-relaxed", "held_out": ["W", "Re"]},
+            "new": {"protocol": "new-elements", "elements": ["Hf"], "test_fraction": 0.3},
+        },
+        **changes,
+    }
+    return validate(content, StudyConfig, source="study.yaml")
+
+
+@pytest.fixture(scope="module")
+def planned():
+    config = study()
+    folds = make_folds(config, load_bundled())
+    return config, folds, make_runs(config, folds)
+
+
+def test_every_combination_is_one_run(planned):
+    _, folds, runs = planned
+    labels = [(fold.protocol, fold.label, fold.fraction) for fold in folds]
+    assert labels[:4] == [
+        ("iid", "00", 1.0), ("iid", "00", 0.5), ("iid", "01", 1.0), ("iid", "01", 0.5),
+    ]  # fmt: skip
+    by_number = ["Ti", "V", "Zr", "Nb", "Hf", "Ta", "W", "Re"]
+    assert [label for protocol, label, _ in labels if protocol == "strict"] == by_number
+    names = [run.name for run in runs]
+    assert len(names) == len(set(names))
+    # zero-shot has no training set to take less of
+    assert sum(run.protocol == "iid" for run in runs) == 2 * 2 * (3 + 2)
+    assert sum(run.protocol == "strict" for run in runs) == 8 * 2 * 3
+    of_new = {
+        (run.paradigm, run.parent)
+        for run in runs
+        if run.size == "small" and run.kind == "new-elements"
+    }
+    assert of_new == {("zero-shot", None), ("tuned", None), ("refined", "new/00/tuned/small")}
+    assert "iid/00-0.5/tuned/large" in names
+
+
+def test_runs_that_need_another_come_behind_it(planned):
+    *_, runs = planned
+    found = chains(runs)
+    assert sum(map(len, found)) == len(runs)
+    assert ["new/00/tuned/small", "new/00/refined/small"] in [[r.name for r in c] for c in found]
+
+
+def test_folds_hold_out_what_they_say(planned):
+    _, folds, _ = planned
+    frames = load_bundled()
+    for fold in folds:
+        if fold.kind == "new-elements":
+            (old, old_split), (new, new_split) = fold.parts["old"], fold.parts["new"]
+            assert all("Hf" not in frame.elements for frame in old)
+            assert all("Hf" in frame.elements for frame in new)
+            assert len(old_split.train) + len(old_split.valid) + len(old_split.test) == len(old)
+            assert new_split.test
+            continue
+        _, split = fold.parts[""]
+        if fold.kind == "lodo-strict":
+            assert all(fold.label not in frames[k].elements for k in split.train + split.valid)
+        if fold.kind == "lodo-relaxed":
+            assert all(frames[k].dopants == {fold.label} for k in split.test)
+
+
+def test_smaller_training_sets_lie_within_the_larger_and_know_every_element():
+    protocol = {"protocol": "iid", "repeats": 1, "train_fractions": [0.4, 0.7, 1.0]}
+    config = study(protocols={"iid": protocol}, paradigms={"scratch": {"kind": "scratch"}})
+    folds = make_folds(config, load_bundled())
+    frames = load_bundled()
+    sets = [set(fold.parts[""][1].train) for fold in folds]  # 1.0, 0.7, 0.4
+    assert sets[2] < sets[1] < sets[0]
+    assert abs(len(sets[1]) - 0.7 * len(sets[0])) <= 5  # whole groups
+    for fold in folds:
+        _, split = fold.parts[""]
+        known = {x for k in split.train for x in frames[k].elements}
+        assert {x for k in split.test for x in frames[k].elements} <= known
+        assert split.test == folds[0].parts[""][1].test
+
+
+def test_trainings_are_what_the_paradigm_says():
+    config = study()
+    of = {
+        name: training(
+            paradigm, config.sizes["small"], train=Path("t"), valid=Path("v"), model=Path("m")
+        )
+        for name, paradigm in config.paradigms.items()
+        if paradigm.kind != "zero-shot"
+    }
+    assert of["scratch"].start.like == "small"
+    assert of["scratch"].optimisation.max_epochs == 50
+    assert of["tuned"].start.foundation == "small"
+    assert of["refined"].start.model == Path("m")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"paradigms": {"a": {"kind": "tuned"}}}, r"paradigms\.a\.kind"),
+        (
+            {"paradigms": {"a": {"kind": "fine-tune", "optimisation": {"learning_rat": 1}}}},
+            "paradigms.a: .*did you mean 'learning_rate'",
+        ),
+        ({"sizes": {"s": {"foundaton": "small"}}}, "did you mean 'foundation'"),
+        ({"sizes": {"s": {}}}, "sizes.s: expected a foundation for the paradigm zero-shot"),
+        ({"protocols": {"p": {"protocol": "idd"}}}, "did you mean iid"),
+        ({"paradigms": {"a b/c": {"kind": "zero-shot"}}}, "found 'a b/c': they become folders"),
+        (
+            {"paradigms": {"r": {"kind": "refine"}}},
+            "paradigms.r.refines: expected the name of a fine-tuning paradigm",
+        ),
+        (
+            {"protocols": {"iid": {"protocol": "iid"}}},
+            "paradigms.refined: expected a protocol new-elements",
+        ),
+        (
+            {"paradigms": {"s": {"kind": "scratch"}}, "sizes": {"s": {}}},
+            "sizes.s: expected a model or a foundation",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        study(**changes)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "message"),
+    [
+        (
+            {"s": {"protocol": "lodo-strict", "held_out": ["Cr"]}},
+            r"protocols\.s: .*dopant Cr, found none",
+        ),
+        ({"n": {"protocol": "new-elements", "elements": ["Cr"]}}, r"protocols\.n: .*none with Cr"),
+    ],
+)
+def test_cells_without_the_held_out_element(protocols, message):
+    paradigms = {"zero-shot": {"kind": "zero-shot"}}
+    with pytest.raises(DataError, match=message):
+        make_folds(study(protocols=protocols, paradigms=paradigms), load_bundled())
+
+
+@pytest.fixture(scope="module")
+def tiny(emt_training, tmp_path_factory):
+    """A study of trainings of one epoch; one of its sizes has no foundation at first."""
+    folder = tmp_path_factory.mktemp("study")
+    images = cells(8, 31, symbols=("Ni", "Cu")) + cells(6, 32, symbols=("Ni", "Al"))
+    write(folder / "data.extxyz", images)
+    fit = {"max_epochs": 1, "batch_size": 2}
+    content = {
+        "data": str(folder / "data.extxyz"),
+        "device": "cpu",
+        "paradigms": {
+            "zero-shot": {"kind": "zero-shot"},
+            "tuned": {"kind": "fine-tune", "optimisation": fit},
+            "refined": {"kind": "refine", "optimisation": fit},
+        },
+        "sizes": {
+            "good": {"foundation": str(emt_training[1].model)},
+            "late": {"foundation": str(folder / "late.model")},
+        },
+        "protocols": {
+            "iid": {"protocol": "iid", "repeats": 1},
+            "new": {"protocol": "new-elements", "elements": ["Al"], "test_fraction": 0.3},
+        },
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(content))
+    found = run_study(folder / "study.yaml", out=folder / "out", only="iid", console=QUIET)
+    again = run_study(
+        folder / "study.yaml", out=folder / "out", only="new/00/tuned/good", console=QUIET
+    )
+    last = run_study(
+        folder / "study.yaml", out=folder / "out", only="new/00/refined/good", console=QUIET
+    )
+    return SimpleNamespace(folder=folder, out=folder / "out", runs=(found, again, last))
+
+
+def test_a_failed_run_stops_no_other(tiny):
+    found, again, last = tiny.runs
+    assert set(found.done) == {"iid/00/zero-shot/good", "iid/00/tuned/good"}
+    assert set(found.failed) == {"iid/00/zero-shot/late", "iid/00/tuned/late"}
+    assert all("late.model: cannot be read" in error for error in found.failed.values())
+    assert again.done == ("new/00/tuned/good",)
+    assert last.done == ("new/00/refined/good",)
+
+
+def test_refined_runs_wait_for_their_parent(tiny, tmp_path):
+    text = (tiny.folder / "study.yaml").read_text()
+    (tmp_path / "study.yaml").write_text(text)
+    found = run_study(
+        tmp_path / "study.yaml", out=tmp_path / "out", only="new/00/refined/good", console=QUIET
+    )
+    assert found.waiting == ("new/00/refined/good",)
+
+
+def test_new_elements_are_evaluated_by_proxy_and_after_refining(tiny):
+    def metrics(run, evaluation):
+        return json.loads((tiny.out / "runs" / run / evaluation / "metrics.json").read_text())
+
+    tuned, refined = "new/00/tuned/good", "new/00/refined/good"
+    assert metrics(tuned, "evaluate")["proxies"] == {"Al": "Cu"}
+    assert metrics(tuned, "evaluate-old")["proxies"] == {}
+    assert metrics(refined, "evaluate")["proxies"] == {}
+    manifest = json.loads((tiny.out / "runs" / refined / "train" / "manifest.json").read_text())
+    assert manifest["data"]["start"]["proxies"] == {"Al": "Cu"}
+    for name in ("evaluate", "evaluate-old"):  # the same test cells
+        assert metrics(tuned, name)["n_cells"] == metrics(refined, name)["n_cells"]
+
+
+def test_report_says_what_the_runs_say(tiny):
+    report = report_study(tiny.out, QUIET)
+    assert (report.n_runs, report.n_done) == (10, 4)
+    folder = tiny.out / "report"
+    run = "iid/00/tuned/good"
+    metrics = json.loads((tiny.out / "runs" / run / "evaluate" / "metrics.json").read_text())
+    summary = json.loads((folder / "summary.json").read_text())
+    entry = next(e for e in summary["means"] if e["paradigm"] == "tuned" and e["protocol"] == "iid")
+    mean = entry["mean"]["energy_mae_mev_per_atom"]
+    assert mean["mean"] == metrics["energy_mae_mev_per_atom"]
+    assert mean["runs"] == [f"{run}/evaluate"]
+    page = (folder / "report.html").read_text()
+    assert f"{metrics['energy_mae_mev_per_atom']:.2f}" in page
+    assert f'href="../runs/{run}/evaluate/metrics.json"' in page
+    assert "late.model: cannot be read" in page  # failed ones are shown
+    assert "proxy Al=Cu" in page
+    for name in ("table_1.csv", "table_new_elements.csv", "results.csv", "parity_energy_iid.png"):
+        assert (folder / name).stat().st_size > 0
+
+
+def test_the_same_command_retries_what_failed_and_nothing_else(tiny, emt_training):
+    before = {path: path.stat().st_mtime_ns for path in (tiny.out / "runs").rglob("metrics.json")}
+    (tiny.folder / "late.model").write_bytes(emt_training[1].model.read_bytes())
+    found = run_study(
+        tiny.folder / "study.yaml", out=tiny.out, only="iid/00/zero-shot", console=QUIET
+    )
+    assert set(found.done) == {"iid/00/zero-shot/good", "iid/00/zero-shot/late"}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_unknown_run_and_foreign_folder(tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"--only: expected a run such as iid/00/.*found .idd"):
+        run_study(tiny.folder / "study.yaml", out=tiny.out, only="idd", console=QUIET)
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(RunDirectoryError, match="files without a manifest"):
+        run_study(tiny.folder / "study.yaml", out=tmp_path, console=QUIET)
+    with pytest.raises(RunDirectoryError, match=r"found no study\.json in it"):
+        report_study(tmp_path, QUIET)
+
+
+def test_another_dataset_needs_another_folder(tiny, tmp_path):
+    images = read(tiny.folder / "data.extxyz", ":")
+    write(tmp_path / "less.extxyz", images[1:])
+    text = (tiny.folder / "study.yaml").read_text()
+    text = text.replace(str(tiny.folder / "data.extxyz"), str(tmp_path / "less.extxyz"))
+    (tmp_path / "study.yaml").write_text(text)
+    with pytest.raises(RunDirectoryError, match="data_sha256"):
+        run_study(tmp_path / "study.yaml", out=tiny.out, console=QUIET)
+
+
+def test_jobs_by_submitit(tiny, emt_training, tmp_path):
+    """In processes of this machine, as they would run under SLURM."""
+    content = yaml.safe_load((tiny.folder / "study.yaml").read_text())
+    content["paradigms"] = {"zero-shot": {"kind": "zero-shot"}}
+    content["sizes"] = {"good": {"foundation": str(emt_training[1].model)}}
+    content["protocols"] = {"iid": {"protocol": "iid", "repeats": 2}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    found = run_study(
+        tmp_path / "study.yaml", out=tmp_path / "out", executor="local", console=QUIET
+    )
+    assert found.done == ("iid/00/zero-shot/good", "iid/01/zero-shot/good")
+    assert len(list((tmp_path / "out" / "jobs").glob("*_log.out"))) == 2
+
+
+def test_slurm_that_is_absent(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        RunDirectoryError, match=r"expected SLURM on this machine .sbatch., found none"
+    ):
+        run_study(tiny.folder / "study.yaml", out=tmp_path / "out", executor="slurm", console=QUIET)
+
+
+def test_what_slurm_is_asked_for(tiny, tmp_path, monkeypatch):
+    import submitit
+
+    asked = {}
+
+    class Queue:
+        def __init__(self, folder, cluster):
+            asked.update(folder=folder, cluster=cluster)
+
+        def update_parameters(self, **options):
+            asked.update(options)
+
+        def map_array(self, function, *arguments):
+            asked.update(function=function, chains=arguments[1])
+            return [SimpleNamespace(job_id="17_0")]
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Queue)
+    content = yaml.safe_load((tiny.folder / "study.yaml").read_text())
+    content["slurm"] = {"partition": "gpu", "gpus": 1, "parallel": 3, "more": {"account": "mo"}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    found = run_study(
+        tmp_path / "study.yaml", out=tmp_path / "out", executor="slurm", console=QUIET
+    )
+    assert len(found.waiting) == 10
+    assert asked["function"] is do_chain
+    assert ["new/00/tuned/good", "new/00/refined/good"] in asked["chains"]
+    assert (asked["slurm_partition"], asked["gpus_per_node"]) == ("gpu", 1)
+    assert asked["slurm_array_parallelism"] == 3
+    assert asked["slurm_additional_parameters"] == {"account": "mo"}
+
+
+def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_path):
+    config, runs = read_study(tiny.out)
+    run = next(run for run in runs if run.name == "iid/00/tuned/late")
+
+    def broken(*_):
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("moalloy_md.workflows.study_run._do", broken)
+    assert do_chain(tiny.out, [run.name, "new/00/tuned/late"]) == [run.name]
+    found = status(tiny.out, run)
+    assert found.state == "failed"
+    assert "ZeroDivisionError: by zero" in found.error
+    assert outcome(tiny.out, [run]).failed.keys() == {run.name}
+    assert config.device == "cpu"
+
+
+def test_dry_run_times_a_step_of_each_size(tiny, tmp_path, emt_training):
+    content = yaml.safe_load((tiny.folder / "study.yaml").read_text())
+    content["paradigms"]["scratch"] = {
+        "kind": "scratch",
+        "optimisation": {"max_epochs": 40, "batch_size": 2},
+    }
+    content["sizes"] = {"one": {"foundation": str(emt_training[1].model), "model": NETWORK}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    lines = plan_costs(tmp_path / "study.yaml", QUIET)
+    by_name = {(line.protocol, line.paradigm): line for line in lines}
+    scratch = by_name["iid", "scratch"]
+    assert (scratch.n_runs, scratch.max_epochs) == (1, 40)
+    assert scratch.seconds_per_epoch > 0
+    assert scratch.hours == pytest.approx(40 * scratch.seconds_per_epoch / 3600)
+    assert by_name["iid", "zero-shot"].hours == 0
+    assert not (tmp_path / "out").exists()
+    answer = CliRunner().invoke(app, ["study", "run", str(tmp_path / "study.yaml"), "--dry-run"])
+    assert answer.exit_code == 0, answer.output
+    assert "at most" in answer.output
+    assert not (tmp_path / "study").exists()
+
+
+def test_mean_of_folds_by_hand():
+    from moalloy_md.report.paper_tables import TABLE_2
+    from moalloy_md.workflows.study_results import Row, means, outlier, summary
+
+    rows = [
+        Row(
+            run=f"strict/{x}/tuned/medium", evaluation="evaluate", protocol="strict",
+            kind="lodo-strict", label=x, fraction=1.0, paradigm="tuned",
+            paradigm_kind="fine-tune", size="medium", proxies="", wall_s=1.0,
+            numbers={"energy_mae_mev_per_atom": values[0], "force_mae_mev_per_angstrom": values[2]},
+        )
+        for x, values in TABLE_2["lodo-strict"].items()
+    ]  # fmt: skip
+    found = means(rows)
+    # the paper's own MeanAll and Std of these rows
+    assert found["energy_mae_mev_per_atom"].mean == pytest.approx(76.98, abs=0.005)
+    assert found["energy_mae_mev_per_atom"].std == pytest.approx(36.05, abs=0.005)
+    assert found["force_mae_mev_per_angstrom"].mean == pytest.approx(41.0, abs=0.05)
+    assert outlier(rows, "Cr") == "Cr"
+    assert outlier(rows, None) == "Re"  # the largest error
+    entry = summary(rows, "Cr")[0]
+    without = entry["mean_without_outlier"]["energy_mae_mev_per_atom"]
+    assert without["mean"] == pytest.approx(76.27, abs=0.005)  # MeanNC
+    assert "strict/Cr/tuned/medium/evaluate" not in without["runs"]
+    assert without["n"] == 10
+
+
+def test_published_tables_hold_together():
+    """Means and deviations that the paper prints beside its rows."""
+    from moalloy_md.report.paper_tables import TABLE_2
+
+    printed = {
+        "lodo-strict": ((76.98, 36.05), (80.93, 37.18), (41.0, 8.3), (85.4, 22.8)),
+        "lodo-relaxed": ((20.03, 38.53), (22.58, 39.49), (18.8, 19.7), (38.6, 46.6)),
+    }
+    for kind, columns in printed.items():
+        values = np.array(list(TABLE_2[kind].values()))
+        for k, (mean, std) in enumerate(columns):
+            assert values[:, k].mean() == pytest.approx(mean, abs=0.06)
+            assert values[:, k].std(ddof=1) == pytest.approx(std, abs=0.06)
+
+
+def test_run_names_are_folders():
+    run = Run("iid", "iid", "00", 1.0, "iid/00", "tuned", "small", None)
+    assert run.name == "iid/00/tuned/small"
