@@ -207,6 +207,24 @@ def _resumable(
     return train
 
 
+def _keeping_repulsion(configure: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the function with which `run_train` builds the network.
+
+    From a foundation mace-torch takes over all weights but the constants of the ZBL repulsion: a
+    model that was trained with others than mace-torch's own would lose its core without a word.
+    """
+
+    def build(
+        args: Any, train_loader: Any, atomic_energies: Any, foundation: Any = None, *rest: Any
+    ) -> Any:
+        model, output = configure(args, train_loader, atomic_energies, foundation, *rest)
+        if hasattr(foundation, "pair_repulsion_fn"):
+            model.pair_repulsion_fn.load_state_dict(foundation.pair_repulsion_fn.state_dict())
+        return model, output
+
+    return build
+
+
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold a lock: of two trainers in one folder, the second waits for a dying first, or ends."""
@@ -230,6 +248,7 @@ def main(arguments: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder), known_warnings_ignored():
         mace.tools.train = _resumable(mace.tools.train, folder, patience_epochs)
+        run_train.configure_model = _keeping_repulsion(run_train.configure_model)
         run_train.run(mace.tools.build_default_arg_parser().parse_args(arguments[2:]))
 
 
