@@ -72,6 +72,7 @@ def write_study_report(out: Path, config: StudyConfig, runs: Sequence[Run]) -> S
     content = {"outlier": config.outlier, "means": summary(rows, config.outlier)}
     write_json(folder / "summary.json", content)
     _write_csv(folder / "results.csv", _results(rows))
+    _write_csv(folder / "dilute_energies.csv", _dilute_energies(out, rows))
     tables = [
         view
         for view in (
@@ -100,6 +101,19 @@ def _results(rows: Sequence[Row]) -> list[list[str]]:
     plain = [row.as_dict() for row in rows]
     header = list(plain[0]) if plain else ["run"]
     return [header, *(["" if v is None else str(v) for v in row.values()] for row in plain)]
+
+
+def _dilute_energies(out: Path, rows: Sequence[Row]) -> list[list[str]]:
+    """One line an energy of substitution, binding or relaxation and run, meV."""
+    header = ["run", "evaluation", "kind", "name", "n_atoms", "reference_mev", "predicted_mev"]
+    lines = [header]
+    for row in rows:
+        content = read_json(out / RUNS / row.run / row.evaluation / "metrics.json")
+        for kind, errors in content["dilute"].items():
+            for energy in errors["energies"]:
+                values = [energy[key] for key in header[3:]]
+                lines.append([row.run, row.evaluation, kind, *map(str, values)])
+    return lines
 
 
 def _write_csv(path: Path, lines: Sequence[Sequence[str]]) -> None:
