@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
 
-from moalloy_md.datasets.bundled import load_bundled
+from moalloy_md.datasets.bundled import bundled_path, load_bundled
 from moalloy_md.datasets.frames import read_dataset
 from moalloy_md.datasets.split import Iid, split_frames
 
@@ -218,6 +218,32 @@ def test_convergence_computes_what_it_lacks_with_its_settings(convergence, run, 
     assert "error bar of E_b" in capsys.readouterr().out
     convergence.main()
     assert len(made) == len(frames) == len({frame.name for frame in frames})
+
+
+def test_the_readme_of_the_set_has_the_numbers_that_were_computed(convergence):
+    """Its sentence on the settings, from the energies beside the script."""
+    results = convergence.read_results(FOLDER / "convergence.extxyz")
+    usual, finer = convergence.USUAL, convergence.MORE_K_POINTS
+    bundled = {frame.name: frame for frame in load_bundled()}
+    for cell in (convergence.HOST, convergence.ONE, convergence.PAIR):
+        again = results[cell, usual].free_energy_ev
+        assert again == pytest.approx(bundled[cell].energy_ev, abs=1e-6)
+    rise = {
+        cell: 1000 * (results[cell, finer].free_energy_ev - bundled[cell].energy_ev)
+        for cell in (convergence.HOST, convergence.ONE)
+    }
+    moved = np.abs(results[convergence.ONE, finer].forces - bundled[convergence.ONE].forces).max()
+    plain = convergence.binding_mev(results, usual)
+    cold = convergence.binding_mev(results, usual, zero_smearing=True)
+    readme = " ".join((bundled_path().parent / "README.md").read_text().split())
+    for sentence in (
+        f"pure Mo rises by {rise['Mo16-vol0']:.0f} meV ({rise['Mo16-vol0'] / 16:.1f} meV/atom)",
+        f"one Ti by {rise['Ti1-ideal']:.0f} meV ({rise['Ti1-ideal'] / 16:.1f} meV/atom)",
+        f"changes by up to {1000 * moved:.0f} meV/Å",
+        f"is {plain:.0f} meV from these labels and {cold:.0f} meV extrapolated",
+        f"uncertain by {abs(cold - plain):.0f} meV",
+    ):
+        assert sentence in readme
 
 
 def test_convergence_says_what_its_table_lacks(convergence, run, capsys):
