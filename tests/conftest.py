@@ -6,6 +6,12 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure():
+    """Several processes of pytest (-n) with all threads each would only wait for each other."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session")
 def torch_plugin():
     """Path of the TorchScript plugin, compiled if it is not in the user's cache yet."""
@@ -25,12 +31,13 @@ def shared():
 
 @pytest.fixture(scope="module")
 def one_torch_thread():
-    """Keep torch's threads from waiting for each other on a busy machine: the cells are small."""
+    """Start nothing that pays for large cells only: threads, and compiling what was profiled."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with torch.jit.optimized_execution(False):
+        yield
     torch.set_num_threads(before)
 
 

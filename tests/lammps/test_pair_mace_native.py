@@ -98,7 +98,7 @@ def test_says_once_what_it_runs(random_potential, atoms, tmp_path):
         f"{STYLE} {potential.file}: V Mo Ta W, r_max 4.5 A, 2 layers, 8 channels"
     )
     assert "and 1 thread a rank" in line
-    error = float(re.search(r"slopes of the radial functions within (\S+) /A$", line)[1])
+    error = float(re.search(r"slopes of the radial functions to (\S+)$", line)[1])
     assert 0 < error < 1e-7
 
 

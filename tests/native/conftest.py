@@ -12,18 +12,6 @@ import numpy as np
 import pytest
 
 
-@pytest.fixture(scope="module")
-def torch_for_small_cells():
-    """Start nothing that pays for large systems only: threads, and compiling what was profiled."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.jit.optimized_execution(False):
-        yield
-    torch.set_num_threads(before)
-
-
 @dataclass
 class NativeModel:
     """A torch model and the file that the engine reads."""

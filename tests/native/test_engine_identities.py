@@ -1,5 +1,7 @@
 """What must hold of the native engine whatever the model: derivatives, symmetries, sums."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from moalloy_md import _engine
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.potentials.pairs import NeighbourPairs
 
-pytestmark = pytest.mark.usefixtures("torch_for_small_cells")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
 KINDS = {
@@ -307,3 +309,28 @@ def test_unknown_instruction_set_is_refused(native, monkeypatch):
     monkeypatch.setenv("MOALLOY_ISA", "sse2")
     with pytest.raises(RuntimeError, match="expected avx512, avx2 or portable, found 'sse2'"):
         _engine.Engine(str(native.path), [42], "float64")
+
+
+def test_memory_that_runs_out_inside_of_a_thread(native_models):
+    """It is told, where an exception that leaves a parallel region would end the process."""
+    text = """
+import resource, sys
+import numpy as np
+from moalloy_md import _engine
+
+engine = _engine.Engine(sys.argv[1], [42])
+edges = 1_000_000  # of two atoms: what a thread keeps of them is hundreds of bytes an edge
+receivers = np.repeat(np.arange(2, dtype=np.int32), edges // 2)
+arrays = np.zeros(2, np.int32), 1 - receivers, receivers, np.full((edges, 3), 1.5)
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + (64 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    engine.evaluate(*arrays, int(sys.argv[2]))
+except MemoryError:
+    print("told")
+"""
+    for threads in (1, 2):
+        command = [sys.executable, "-c", text, str(native_models().path), str(threads)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout == "told\n", done.stderr

@@ -13,7 +13,7 @@ from moalloy_md.errors import ModelError
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.rundir import sha256
 
-pytestmark = pytest.mark.usefixtures("torch_for_small_cells")
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
 

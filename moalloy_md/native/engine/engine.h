@@ -30,7 +30,7 @@ class Engine
 
   virtual int layers() const = 0;
   virtual std::size_t feature_bytes() const = 0;  // that a node sends; 0 for one layer
-  virtual double radial_error() const = 0;        // largest error of a tabulated slope
+  virtual double radial_error() const = 0;        // of a tabulated slope, relative
   virtual const char *instructions() const = 0;   // of the kernels: avx512, avx2 or portable
   virtual double memory() const = 0;              // bytes, tables included
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 namespace moalloy
 {
@@ -141,36 +142,47 @@ void Evaluator<Real>::begin(const System &system, int threads, bool virials_of_a
   std::fill_n(virial_, 9, 0.0);
 }
 
+// What one thread does in for_blocks.
+template <class Real>
+template <class Do>
+void Evaluator<Real>::do_share(Worker &worker, bool gradients, bool adjoints, Do &&todo)
+{
+  const int nodes = system_.nodes;
+  std::fill_n(worker.virial, 9, 0.0);
+  worker.edges = 0;
+  if (gradients) worker.forces.begin(forces_.data(), 3, nodes, worker.share);
+  if (gradients && virials_of_atoms_) worker.virials.begin(virials_.data(), 9, nodes, worker.share);
+  if (adjoints) worker.adjoints.begin(adjoints_.data(), feature_size(), nodes, worker.share);
+  const int end = worker.share.centre_end;
+  for (int first = worker.share.centre_first; first < end; first += Block<Real>::kCentres) {
+    const int count = std::min(Block<Real>::kCentres, end - first);
+    worker.block.load(system_, first, count);
+    std::fill_n(worker.energies, count, 0.0);
+    todo(worker);
+    for (int c = 0; c < count; ++c) {
+      if (system_.type[first + c] >= 0) energies_[first + c] += worker.energies[c];
+      worker.edges += worker.block.neighbourhood(c).count;
+    }
+    if (gradients) worker.scatter_gradients(virials_of_atoms_);
+  }
+}
+
 /* Every thread goes over its centres, block by block; what it computed for nodes of others is
    collected by their owners, in the order of the threads. */
 template <class Real>
 template <class Do>
 void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
 {
-  const int centres = system_.centres, nodes = system_.nodes;
+  std::exception_ptr failure;  // memory ran out: no exception may leave a parallel region
 #pragma omp parallel for schedule(static, 1) num_threads(threads_)
-  for (int t = 0; t < threads_; ++t) {
-    Worker &worker = *workers_[t];
-    worker.share = Share::of(t, threads_, centres, nodes);
-    std::fill_n(worker.virial, 9, 0.0);
-    worker.edges = 0;
-    if (gradients) worker.forces.begin(forces_.data(), 3, nodes, worker.share);
-    if (gradients && virials_of_atoms_)
-      worker.virials.begin(virials_.data(), 9, nodes, worker.share);
-    if (adjoints) worker.adjoints.begin(adjoints_.data(), feature_size(), nodes, worker.share);
-    const int end = worker.share.centre_end;
-    for (int first = worker.share.centre_first; first < end; first += Block<Real>::kCentres) {
-      const int count = std::min(Block<Real>::kCentres, end - first);
-      worker.block.load(system_, first, count);
-      std::fill_n(worker.energies, count, 0.0);
-      todo(worker);
-      for (int c = 0; c < count; ++c) {
-        if (system_.type[first + c] >= 0) energies_[first + c] += worker.energies[c];
-        worker.edges += worker.block.neighbourhood(c).count;
-      }
-      if (gradients) worker.scatter_gradients(virials_of_atoms_);
+  for (int t = 0; t < threads_; ++t) try {
+      workers_[t]->share = Share::of(t, threads_, system_.centres, system_.nodes);
+      do_share(*workers_[t], gradients, adjoints, todo);
+    } catch (...) {
+#pragma omp critical
+      failure = std::current_exception();
     }
-  }
+  if (failure) std::rethrow_exception(failure);
   if (threads_ > 1)
 #pragma omp parallel for schedule(static, 1) num_threads(threads_)
     for (int t = 0; t < threads_; ++t)

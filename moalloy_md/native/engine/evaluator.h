@@ -42,6 +42,7 @@ template <class Real> class Evaluator final : public Engine
  private:
   struct Shared;
   struct Worker;
+  template <class Do> void do_share(Worker &worker, bool gradients, bool adjoints, Do &&todo);
   template <class Do> void for_blocks(bool gradients, bool adjoints, Do &&todo);
 
   std::size_t feature_size() const;  // numbers that a node sends

@@ -87,7 +87,7 @@ template <class Real> struct Parameters {
   std::vector<LayerParameters<Real>> layers;
   std::vector<ReadoutParameters<Real>> readouts;
   double memory() const;    // bytes of the tables
-  double radial_error = 0;  // largest deviation of a radial function's slope from the exact one
+  double radial_error = 0;  // of a slope, relative: see make_spline
 };
 
 // element_of_type: rows of the model's table.

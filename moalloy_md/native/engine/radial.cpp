@@ -10,6 +10,7 @@ namespace
 
 constexpr int kFirstIntervals = 32;
 constexpr int kMostIntervals = 2048;
+constexpr double kRounding = 1e-13;  // what is left of a column is not a function any more
 
 // One number with its first and second derivative in r.
 struct Jet {
@@ -119,21 +120,38 @@ Spline on_knots(const std::function<Jets(double)> &functions, double r_max, int 
     for (double v : jets.value) spline.rows.push_back(v);
     for (double d : jets.first) spline.rows.push_back(h * d);
     for (double s : jets.second) spline.rows.push_back(h * h * s);
-    for (double d : jets.first) spline.largest = std::max(spline.largest, std::abs(d));
   }
   return spline;
+}
+
+/* What an error at each knot is measured by: the largest slope of any function at this distance or
+   beyond; from half the cutoff on, where all slopes go to zero, the one there. Functions are
+   steepest where atoms never come: their slopes there are no measure for those of a crystal. */
+std::vector<double> scale_of_slopes(const Spline &spline)
+{
+  std::vector<double> scale(spline.knots);
+  double largest = 0;
+  for (int k = spline.knots - 1; k >= 0; --k) {
+    const double *slopes = &spline.rows[(static_cast<std::size_t>(3) * k + 1) * spline.functions];
+    for (int f = 0; f < spline.functions; ++f)
+      largest = std::max(largest, std::abs(slopes[f]) / spline.spacing);
+    scale[k] = largest > 0 ? largest : 1;
+  }
+  std::fill(scale.begin() + spline.knots / 2, scale.end(), scale[spline.knots / 2]);
+  return scale;
 }
 
 double largest_deviation(const Spline &spline, const std::function<Jets(double)> &functions)
 {
   const int n = spline.functions;
+  const std::vector<double> scale = scale_of_slopes(spline);
   double largest = 0;
   for (int k = 0; k + 1 < spline.knots; ++k) {
     const Jets exact = functions((k + 0.5) * spline.spacing);
     const double *a = &spline.rows[static_cast<std::size_t>(3) * n * k], *b = a + 3 * n;
     for (int f = 0; f < n; ++f) {
       const double slope = middle_slope(a[f], a[n + f], a[2 * n + f], b[f], b[n + f], b[2 * n + f]);
-      largest = std::max(largest, std::abs(slope / spline.spacing - exact.first[f]));
+      largest = std::max(largest, std::abs(slope / spline.spacing - exact.first[f]) / scale[k]);
     }
   }
   return largest;
@@ -178,25 +196,22 @@ Spline make_spline(const std::function<Jets(double)> &functions, double r_max, d
   for (int intervals = kFirstIntervals;; intervals *= 2) {
     Spline spline = on_knots(functions, r_max, intervals);
     spline.error = largest_deviation(spline, functions);
-    if (spline.error <= tolerance * spline.largest || intervals == kMostIntervals) return spline;
+    if (spline.error <= tolerance || intervals == kMostIntervals) return spline;
   }
 }
 
-Compressed compress(const Spline &spline, double tolerance)
+Compressed compress(const Spline &spline, double tolerance, int multiple)
 {
   const int n = spline.functions;
   const double h = spline.spacing;
   // value, first derivative and h times the second, at every knot: a column for each function
   const int length = 3 * spline.knots;
+  const std::vector<double> scale = scale_of_slopes(spline);
   std::vector<double> residual(static_cast<std::size_t>(n) * length);
-  double largest = 0;
   for (int f = 0; f < n; ++f)
-    for (int k = 0; k < length; ++k) {
-      const double scale = k % 3 == 0 ? 1 : 1 / h;
-      const double x = spline.rows[static_cast<std::size_t>(k) * n + f] * scale;
-      residual[static_cast<std::size_t>(f) * length + k] = x;
-      if (k % 3 != 2) largest = std::max(largest, std::abs(x));
-    }
+    for (int k = 0; k < length; ++k)
+      residual[static_cast<std::size_t>(f) * length + k] =
+          spline.rows[static_cast<std::size_t>(k) * n + f] / (scale[k / 3] * (k % 3 == 0 ? 1 : h));
   Compressed result;
   std::vector<std::vector<double>> basis;
   for (;;) {
@@ -210,7 +225,8 @@ Compressed compress(const Spline &spline, double tolerance)
           result.error = x;
           worst = f;
         }
-    if (result.error <= tolerance * largest || static_cast<int>(basis.size()) == n) break;
+    const bool good = result.error <= tolerance, full = basis.size() % multiple == 0;
+    if ((good && full) || result.error < kRounding || static_cast<int>(basis.size()) == n) break;
     std::vector<double> q(&residual[static_cast<std::size_t>(worst) * length],
                           &residual[static_cast<std::size_t>(worst) * length] + length);
     for (const auto &earlier : basis) {  // what rounding left of them
@@ -239,7 +255,7 @@ Compressed compress(const Spline &spline, double tolerance)
   for (int f = 0; f < small.functions; ++f)
     for (int k = 0; k < length; ++k)
       small.rows[static_cast<std::size_t>(k) * small.functions + f] =
-          basis[f][k] * (k % 3 == 0 ? 1 : h);
+          basis[f][k] * scale[k / 3] * (k % 3 == 0 ? 1 : h);
   return result;
 }
 

@@ -33,22 +33,24 @@ struct Spline {
   int knots = 0;
   double spacing = 0;        // h, Angstrom
   std::vector<double> rows;  // (knots, 3, functions)
-  double error = 0;          // largest measured deviation of a first derivative, 1 / Angstrom
-  double largest = 0;        // largest first derivative
+  double error = 0;          // see make_spline
 };
 
-// Halves the spacing until no first derivative deviates by more than tolerance times the largest.
+/* Halves the spacing until no first derivative deviates by more than tolerance times the largest of
+   any function at that distance or beyond (beyond half the cutoff: at half of it). The largest
+   measured one, relative to that, is the error. */
 Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance);
 
 /* A smaller basis for the functions of a spline: functions = basis . coefficients, up to
-   tolerance times the largest function and derivative. Gram-Schmidt with pivoting on the knots,
-   where spline and function agree with two derivatives. */
+   tolerance as above for values (times 1 Angstrom) and first derivatives. Gram-Schmidt with
+   pivoting on the knots, where spline and function agree with two derivatives. Their number is
+   filled up to a multiple, as vectors are padded anyway. */
 struct Compressed {
   Spline basis;
   std::vector<double> coefficients;  // (basis functions, functions)
-  double error = 0;                  // largest residual of a value or first derivative
+  double error = 0;                  // largest residual, relative as in make_spline
 };
-Compressed compress(const Spline &spline, double tolerance);
+Compressed compress(const Spline &spline, double tolerance, int multiple);
 
 // Rows of a spline for the kernels: (group, knot, 3, padded functions of the group).
 template <class Real> Array<Real> packed_rows(const Spline &spline, int groups);

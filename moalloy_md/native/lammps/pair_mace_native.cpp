@@ -181,7 +181,7 @@ void PairMACENative::init_style()
     utils::logmesg(
         lmp,
         "pair_style {}: {}: {}, r_max {:g} A, {} layer{}, {} channels, {} with {} and {} thread{} "
-        "a rank; slopes of the radial functions within {:.0e} /A\n",
+        "a rank; slopes of the radial functions to {:.0e}\n",
         style, member.path, element_names(m.atomic_numbers), m.r_max, m.layers.size(),
         m.layers.size() == 1 ? "" : "s", m.channels,
         precision == "file" ? (m.precision == moalloy::Precision::single ? "float" : "double")
