@@ -41,7 +41,7 @@ quickstart: venv
 	$(BIN)/moalloy quickstart --out quickstart
 
 test: venv lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: venv
 	$(BIN)/pytest -m slow

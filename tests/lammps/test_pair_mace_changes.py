@@ -12,6 +12,7 @@ ELEMENTS = ("V", "Mo", "Ta", "W")
 TYPES = ("W", "Mo", "V", "Ta")
 
 SETUP = """
+clear
 units metal
 atom_style atomic
 atom_modify sort 0 0
@@ -42,8 +43,18 @@ fix move all nve
 timestep 0.002
 run 25
 """,
+    "pressure": """
+velocity all create 1500.0 18
+fix move all nph tri 100000.0 100000.0 0.05
+timestep 0.001
+run 25
+print "volume $(vol:%.4f)"
+""",
     "replicate": "run 0\nreplicate 1 1 2\nrun 0\n",
 }
+
+#: Stands in the output before a change and before the fresh calculation after it.
+MARK = "---- "
 
 
 def last_energy(output):
@@ -51,25 +62,56 @@ def last_energy(output):
     return tuple(float(number) for number in rows[-1])
 
 
+def mark(name):
+    return f'print "{MARK}{name}"\n'
+
+
+@pytest.fixture(scope="module")
+def outputs(random_potentials, tmp_path_factory):
+    """Return a function that gives the output of each change and of what is fresh after it.
+
+    One lmp makes them all, because most of what a small run costs is starting lmp with torch.
+    """
+    known = {}
+
+    def run(style, ranks):
+        if (style, ranks) not in known:
+            folder = tmp_path_factory.mktemp("changes")
+            lmp.write_data(doped_cell(ELEMENTS, n=3, seed=67), TYPES, folder)
+            lines = random_potentials(style, elements=ELEMENTS).lines(TYPES)
+            text = ""
+            for name, change in CHANGES.items():
+                text += SETUP.format(read="read_data data.lmp", pair_lines=lines)
+                text += mark(name) + change + f"write_data {name}.lmp nocoeff\n"
+                text += SETUP.format(read=f"read_data {name}.lmp", pair_lines=lines)
+                text += mark(f"after {name}") + "run 0\n"
+            status, output = lmp.run_script(text, folder, ranks=ranks)
+            assert status == 0, output[-2000:]
+            parts = re.split(rf"^{MARK}(.*)$", output, flags=re.MULTILINE)
+            known[style, ranks] = dict(zip(parts[1::2], parts[2::2], strict=True))
+        return known[style, ranks]
+
+    return run
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("change", CHANGES)
-def test_energy_after_a_change_is_a_fresh_ones(random_potential, tmp_path, change, ranks):
-    lines = random_potential(elements=ELEMENTS).lines(TYPES)
-    lmp.write_data(doped_cell(ELEMENTS, n=3, seed=67), TYPES, tmp_path)
-    start = SETUP.format(read="read_data data.lmp", pair_lines=lines)
-    end = "write_data after.lmp nocoeff\n"
-    status, output = lmp.run_script(start + CHANGES[change] + end, tmp_path, ranks=ranks)
-    assert status == 0, output[-2000:]
-    energy, pressure = last_energy(output)
+def test_energy_after_a_change_is_a_fresh_ones(outputs, style, change, ranks):
+    of_change = outputs(style, ranks)
+    energy, pressure = last_energy(of_change[change])
     if change == "swap":
-        assert int(re.search(r"accepted (\d+)", output)[1]) > 0
-    fresh = SETUP.format(read="read_data after.lmp", pair_lines=lines) + "run 0\n"
-    status, output = lmp.run_script(fresh, tmp_path)
-    assert status == 0, output[-2000:]
-    fresh_energy, fresh_pressure = last_energy(output)
+        assert int(re.search(r"accepted (\d+)", of_change[change])[1]) > 0
+    fresh_energy, fresh_pressure = last_energy(of_change[f"after {change}"])
     # write_data keeps 15 digits of each coordinate
     assert energy == pytest.approx(fresh_energy, abs=1e-8)
     assert pressure == pytest.approx(fresh_pressure, abs=1e-3)  # bar
+
+
+def test_changes_change_something(outputs, style):
+    volume = float(re.search(r"^volume (\S+)", outputs(style, 1)["pressure"], re.MULTILINE)[1])
+    assert abs(volume / doped_cell(ELEMENTS, n=3, seed=67).get_volume() - 1) > 1e-3
+    energies = [last_energy(outputs(style, 1)[change])[0] for change in CHANGES]
+    assert len({round(energy, 3) for energy in energies}) == len(CHANGES)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

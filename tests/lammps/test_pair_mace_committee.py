@@ -83,6 +83,24 @@ def test_means_of_the_models(lines, models, singles, atoms, tmp_path, n, ranks):
     assert not (tmp_path / "model_devi.out").exists()
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_means_and_deviations_beside_another_style(models, singles, atoms, tmp_path, ranks):
+    """Hybrid styles hand the messages of several sizes through."""
+    files = " ".join(str(model.file) for model in models)
+    found = lmp.compute(
+        atoms,
+        tmp_path,
+        symbols=TYPES,
+        pair_lines="pair_style hybrid/overlay mace/native out_freq 1 zero 4.5\n"
+        f"pair_coeff * * mace/native {files} {' '.join(TYPES)}\npair_coeff * * zero\n",
+        ranks=ranks,
+    )
+    mean = np.mean([one.forces for one in singles], axis=0)
+    np.testing.assert_allclose(found.forces, mean, atol=1e-10)
+    (row,) = read_rows(tmp_path / "model_devi.out")
+    np.testing.assert_allclose(row[1:], deviations(singles, atoms)[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize(("ranks", "threads"), [(1, 1), (2, 1), (1, 2)])
 def test_deviations_in_a_file(lines, singles, atoms, tmp_path, ranks, threads):
     lmp.compute(
