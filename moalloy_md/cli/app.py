@@ -1,5 +1,6 @@
 """``moalloy``: one command, one short file a verb, no traceback for errors that a user can mend."""
 
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -63,6 +64,21 @@ _add("evaluate", evaluate.evaluate_command)
 _add("export", export.export_command)
 
 
+#: The disk, a quota, or a limit on the size of a file.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _sentence(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    mend = ""
+    if error.errno in _NO_ROOM:
+        mend = (
+            ". Nothing half-written was kept: make room or write to another disk, and the same "
+            "command goes on"
+        )
+    return f"{where}{error.strerror}{mend}"
+
+
 def main() -> None:
     """Entry point of the ``moalloy`` script.
 
@@ -81,8 +97,7 @@ def main() -> None:
         if error.filename is None and error.errno is None:
             raise
         errors.print("[bold red]error:[/] ", end="")
-        where = f"{error.filename}: " if error.filename else ""
-        errors.print(f"{where}{error.strerror}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(_sentence(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

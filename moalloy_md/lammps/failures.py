@@ -31,6 +31,13 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         ),
     ),
     (
+        r"I/O error while writing restart|No space left on device|Disk quota exceeded",
+        (
+            "the disk is full: make room or run in a folder on another disk. The same command goes "
+            "on from the last restart, and writes cut frames again"
+        ),
+    ),
+    (
         r"(Invalid|Incomplete or corrupted) LAMMPS restart file",
         "the restart file is damaged: remove it, and the same command starts anew",
     ),

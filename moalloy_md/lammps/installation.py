@@ -22,6 +22,8 @@ TORCH_SOURCES = ("lammps",)
 NATIVE_SOURCES = ("engine", "lammps")
 
 TORCH_PLUGIN = "moalloy_torch_plugin.so"
+#: What the plugin opens beside itself when it is used; only this one is linked to torch.
+TORCH_MODEL = "moalloy_torch_model.so"
 NATIVE_PLUGIN = "moalloy_native_plugin.so"
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from moalloy_md.errors import PluginError
 from moalloy_md.lammps.installation import (
     NATIVE,
+    TORCH_MODEL,
     cache_folder,
     lammps_environment,
     lammps_package,
@@ -35,10 +36,23 @@ _TAIL_LINES = 25
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What building a plugin will do: every path and command."""
+    """What building a plugin will do: every path and command.
+
+    Attributes
+    ----------
+    style
+        The pair style.
+    target
+        Where the plugin goes.
+    companions
+        Names of the libraries that it opens beside itself.
+    configure, compile
+        Commands; see `steps`.
+    """
 
     style: str
     target: Path
+    companions: tuple[str, ...]
     configure: list[str]
     compile: list[str]
 
@@ -52,7 +66,10 @@ class BuildPlan:
                 f"plugin    {self.target}",
                 "commands",
                 *(f"  {shlex.join(command)}" for command in commands),
-                f"  cp {folder}/{self.target.name} {shlex.quote(str(self.target))}",
+                *(
+                    f"  cp {folder}/{name} {shlex.quote(str(self.target.parent))}"
+                    for name in (*self.companions, self.target.name)
+                ),
             ]
         )
 
@@ -72,7 +89,7 @@ def plan_native_plugin() -> BuildPlan:
     LammpsError
         If lammps is missing.
     """
-    return _plan("mace/native", native_plugin(), {})
+    return _plan("mace/native", native_plugin(), (), {})
 
 
 def plan_torch_plugin() -> BuildPlan:
@@ -89,7 +106,7 @@ def plan_torch_plugin() -> BuildPlan:
     if torch is None or not torch.submodule_search_locations:
         raise PluginError("expected torch, found none: run: pip install torch")
     folder = next(iter(torch.submodule_search_locations))
-    return _plan("mace", torch_plugin(), {"TORCH_PACKAGE": folder})
+    return _plan("mace", torch_plugin(), (TORCH_MODEL,), {"TORCH_PACKAGE": folder})
 
 
 def build_native_plugin(
@@ -138,7 +155,8 @@ def check_loads(plugin: Path, *, style: str = "mace") -> None:
     """
     with tempfile.TemporaryDirectory(prefix="moalloy-plugin-") as folder:
         script = Path(folder) / "in.load"
-        script.write_text(f'plugin load "{plugin}"\nplugin list\n')
+        # the style is made, because what it needs may be opened as late as that
+        script.write_text(f'plugin load "{plugin}"\nplugin list\npair_style {style}\n')
         env = lammps_environment()
         env.pop("LAMMPS_PLUGIN_PATH", None)  # this one, not an older one from the cache
         with running(
@@ -156,7 +174,9 @@ def check_loads(plugin: Path, *, style: str = "mace") -> None:
         )
 
 
-def _plan(style: str, target: Path, definitions: dict[str, str]) -> BuildPlan:
+def _plan(
+    style: str, target: Path, companions: tuple[str, ...], definitions: dict[str, str]
+) -> BuildPlan:
     mpi = mpi_folder()
     if mpi is None:
         raise PluginError(
@@ -175,6 +195,7 @@ def _plan(style: str, target: Path, definitions: dict[str, str]) -> BuildPlan:
     return BuildPlan(
         style=style,
         target=target,
+        companions=companions,
         configure=[
             *(cmake, "-S", str(NATIVE / "lammps"), "-B", "{build}", "-G", "Ninja"),
             *(f"-D{name}={value}" for name, value in values.items()),
@@ -195,14 +216,20 @@ def _build(plan: BuildPlan, *, force: bool, say: Callable[[str], None]) -> Path:
         built = Path(folder) / plan.target.name
         say("load it in lmp")
         check_loads(built, style=plan.style)
-        # into the cache in one step: whoever looks there finds a whole file or none
-        fresh = plan.target.with_suffix(f".{os.getpid()}")
-        try:
-            shutil.copy2(built, fresh)
-            fresh.replace(plan.target)
-        finally:
-            fresh.unlink(missing_ok=True)
+        # the plugin last: where it is, all is there
+        for name in (*plan.companions, plan.target.name):
+            _copy_whole(Path(folder) / name, plan.target.with_name(name))
     return plan.target
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy in one step: whoever looks there finds a whole file or none."""
+    fresh = target.with_suffix(f".{os.getpid()}")
+    try:
+        shutil.copy2(source, fresh)
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def lammps_version() -> str:

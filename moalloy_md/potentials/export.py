@@ -138,7 +138,8 @@ def write_torchscript(source: ExportSource, path: Path) -> None:
         reference = _reference_energies(model)[source.head_index].clone()
         model = model.to(getattr(torch, source.dtype))
         scripted = script(model, head=source.head_index, reference_energies=reference)
-        scripted.save(str(path))
+        # not by its own save, which ends the process with an abort where the disk is full
+        path.write_bytes(scripted.save_to_buffer())
 
 
 def why_not_native(source: ExportSource) -> str | None:

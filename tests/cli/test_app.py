@@ -1,10 +1,15 @@
 """The command line as a user meets it: help, version, one sentence for an error."""
 
 import os
+import resource
 import subprocess
 import sys
 
 import pytest
+from support.models import random_model, save_model
+
+from moalloy_md.datasets.bundled import bundled_path, load_bundled
+from moalloy_md.datasets.frames import write_dataset
 
 VERBS = [
     [],
@@ -20,7 +25,11 @@ VERBS = [
 ]
 
 
-def moalloy(*arguments, cwd=None):
+def moalloy(*arguments, cwd=None, largest_file=None):
+    def limit():
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     return subprocess.run(
         [sys.executable, "-m", "moalloy_md.cli.app", *map(str, arguments)],
         cwd=cwd,
@@ -28,6 +37,7 @@ def moalloy(*arguments, cwd=None):
         capture_output=True,
         text=True,
         check=False,
+        preexec_fn=limit,
     )
 
 
@@ -66,6 +76,40 @@ def test_an_error_is_a_sentence_and_leaves_nothing(tmp_path, arguments, sentence
     assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr + answer.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A .model file of mace-torch with random weights."""
+    path = tmp_path_factory.mktemp("model") / "tiny.model"
+    save_model(random_model(elements=("Mo", "W"), hidden="8x0e"), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "largest_file"),
+    [
+        (("dataset", "split", "{data}", "--protocol", "iid", "--out", "out"), 20_000),
+        (("evaluate", "--model", "{model}", "--data", "{cells}", "--out", "out"), 1000),
+    ],
+    ids=lambda a: a[0] if isinstance(a, tuple) else "",
+)
+def test_no_room_is_a_sentence_and_leaves_nothing(tmp_path, model, arguments, largest_file):
+    """As a full disk does, a limit on the size of files breaks a write in its middle."""
+    cells = tmp_path / "cells.extxyz"
+    write_dataset(cells, [f for f in load_bundled() if set(f.atoms.symbols) <= {"Mo", "W"}][:2])
+    given = {"data": bundled_path(), "model": model, "cells": cells}
+    answer = moalloy(
+        *(str(a).format(**given) for a in arguments), cwd=tmp_path, largest_file=largest_file
+    )
+    assert answer.returncode == 1, answer.stderr
+    assert answer.stderr.lstrip().startswith("error: ")
+    assert "room on its disk" in answer.stderr
+    assert "Traceback" not in answer.stderr + answer.stdout
+    out = tmp_path / "out"
+    left = [p for p in out.rglob("*") if p.is_file()] if out.exists() else []
+    assert all(p.name in {"manifest.json", "state.json", ".lock"} for p in left), left
+    assert [p.name for p in tmp_path.iterdir() if p != out] == ["cells.extxyz"]
 
 
 def test_plugin_build_explains_without_building():

@@ -112,6 +112,15 @@ def test_a_damaged_restart_file_is_named_as_the_cause(crystal, content):
         run(crystal)
 
 
+def test_a_full_disk_is_named_and_the_last_restart_stays(crystal):
+    run(crystal, steps=200, restart_interval=100)
+    before = (crystal / "restart.npt").read_bytes()
+    (crystal / "restart.tmp").symlink_to("/dev/full")
+    with pytest.raises(LammpsError, match="the disk is full: make room"):
+        run(crystal, steps=400, restart_interval=100)
+    assert (crystal / "restart.npt").read_bytes() == before
+
+
 def test_a_variable_that_is_missing_is_named(crystal):
     with pytest.raises(LammpsError, match="a variable that was not given: colour"):
         run(crystal, input_path=write_input(crystal, "print ${colour}\n"))

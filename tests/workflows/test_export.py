@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -297,6 +299,25 @@ def test_native_file_is_left_out_when_it_is_not_asked_for(saved, tmp_path):
     assert bundle.native is None
     with pytest.raises(RunDirectoryError, match="or with other options"):
         export(path, out=tmp_path / "b")
+
+
+def test_no_room_for_torchscript_is_an_error_of_the_system(saved, tmp_path):
+    """torch's own ``save`` aborts the whole process there. A limit on files stands for the disk."""
+    program = f"""
+import resource
+from pathlib import Path
+from moalloy_md.potentials.export import open_source, write_torchscript
+source = open_source(Path({str(saved(hidden="8x0e", dtype="float32")[1])!r}), head=None, elements=None, dtype=None)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_torchscript(source, Path({str(tmp_path / "model-lammps.pt")!r}))
+except OSError as error:
+    print("refused:", error.strerror)
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "refused: File too large" in answer.stdout, answer.stderr
 
 
 def test_killed_in_between_nothing_is_left(saved, tmp_path, monkeypatch):

@@ -3,6 +3,8 @@
 #include "neigh_list.h"
 
 #include <algorithm>
+#include <cmath>
+#include <random>
 
 namespace moalloy
 {
@@ -70,6 +72,27 @@ void LocalGraph::build(const Atoms &atoms, const LAMMPS_NS::NeighList &list,
     level_end = graph_.n_nodes();
   }
   graph_.edge_index.insert(graph_.edge_index.end(), receivers_.begin(), receivers_.end());
+}
+
+Graph sample_graph(int n_atoms, int n_neighbours, double r_max)
+{
+  Graph graph;
+  graph.n_owned = n_atoms;
+  graph.species.assign(n_atoms, 0);
+  const size_t n_edges = static_cast<size_t>(n_atoms) * n_neighbours;
+  graph.edge_index.resize(2 * n_edges);
+  std::minstd_rand random(1);
+  std::uniform_real_distribution<double> cosine(-1.0, 1.0), angle(0.0, 2.0 * M_PI),
+      share(0.5, 1.0);  // of r_max: closer than that atoms repel beyond all measure
+  for (size_t e = 0; e < n_edges; ++e) {
+    graph.edge_index[e] = random() % n_atoms;
+    graph.edge_index[n_edges + e] = static_cast<int64_t>(e) / n_neighbours;
+    const double r = r_max * share(random), z = cosine(random), phi = angle(random);
+    const double in_plane = r * std::sqrt(1.0 - z * z);
+    const double v[3] = {in_plane * std::cos(phi), in_plane * std::sin(phi), r * z};
+    graph.vectors.insert(graph.vectors.end(), v, v + 3);
+  }
+  return graph;
 }
 
 }  // namespace moalloy

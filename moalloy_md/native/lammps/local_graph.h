@@ -58,6 +58,9 @@ class LocalGraph
   std::vector<int64_t> merged_node_;
 };
 
+// Atoms of one element with as many neighbours each, at random places: to try a model on.
+Graph sample_graph(int n_atoms, int n_neighbours, double r_max);
+
 }  // namespace moalloy
 
 #endif

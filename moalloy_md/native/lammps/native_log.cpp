@@ -1,13 +1,11 @@
 #include "native_log.h"
 
-#include "atom.h"
+#include "rank_forecast.h"
+
 #include "comm.h"
-#include "domain.h"
 #include "lammps.h"
 #include "neighbor.h"
 #include "utils.h"
-
-#include <cmath>
 
 using namespace LAMMPS_NS;
 
@@ -19,12 +17,6 @@ namespace
 // Positions, velocities, forces, types, IDs, images and the rest that LAMMPS keeps of an atom.
 constexpr double kBytesOfAtom = 150.0;
 
-std::string amount(double bytes)
-{
-  return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6)
-                     : fmt::format("{:.2f} GB", bytes / 1e9);
-}
-
 const char *plural(int n) { return n == 1 ? "" : "s"; }
 
 }  // namespace
@@ -32,19 +24,10 @@ const char *plural(int n) { return n == 1 ? "" : "s"; }
 std::string forecast(LAMMPS *lmp, const std::string &style, double r_max,
                      const ForecastOfEngines &engines)
 {
-  const Domain &box = *lmp->domain;
-  const Comm &comm = *lmp->comm;
-  const double volume = box.xprd * box.yprd * box.zprd;
-  const double atoms = static_cast<double>(lmp->atom->natoms);
-  if (atoms == 0 || volume <= 0) return {};
+  const RankForecast rank(lmp);
+  if (!rank.known()) return {};
   const double reach = r_max + lmp->neighbor->skin;
-  const double part[3] = {box.xprd / comm.procgrid[0], box.yprd / comm.procgrid[1],
-                          box.zprd / comm.procgrid[2]};
-  const double local = atoms / comm.nprocs, density = atoms / volume;
-  const double ghosts =
-      density * ((part[0] + 2 * reach) * (part[1] + 2 * reach) * (part[2] + 2 * reach) -
-                 part[0] * part[1] * part[2]);
-  const double listed = density * 4.0 / 3.0 * M_PI * std::pow(reach, 3);
+  const double local = rank.atoms(), ghosts = rank.ghosts(reach), listed = rank.neighbours(reach);
   // an engine keeps features, adjoints and a force of every node, a shortcut and an energy of atoms
   const double bytes =
       (local + ghosts) *

@@ -1,6 +1,7 @@
 #include "pair_mace.h"
 
 #include "local_graph.h"
+#include "rank_forecast.h"
 #include "torch_model.h"
 
 #include "atom.h"
@@ -22,6 +23,13 @@ PairMACE::PairMACE(LAMMPS *lmp)
     : PairMACEBase(lmp, "mace"), local(std::make_unique<moalloy::LocalGraph>()),
       result(std::make_unique<moalloy::Evaluation>())
 {
+  std::string problem;
+  try {
+    moalloy::torch_library();
+  } catch (const moalloy::ModelError &failure) {
+    problem = failure.what();
+  }
+  stop_all_for(problem);
 }
 
 PairMACE::~PairMACE() = default;
@@ -54,7 +62,7 @@ void PairMACE::load_model(const char *path)
   device = choose_device();
   std::string problem;
   try {
-    model = std::make_unique<moalloy::TorchModel>(path, device);
+    model = moalloy::torch_library().load(path, device);
   } catch (const moalloy::ModelError &failure) {
     problem = failure.what();
   }
@@ -69,8 +77,9 @@ std::string PairMACE::choose_device()
   MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
   int rank;
   MPI_Comm_rank(node, &rank);
+  MPI_Comm_size(node, &ranks_of_node);
   MPI_Comm_free(&node);
-  const int n_devices = moalloy::TorchModel::cuda_devices();
+  const int n_devices = moalloy::torch_library().cuda_devices();
   const int mine = n_devices > 0 ? 1 : 0;
   int n_with_device;
   MPI_Allreduce(&mine, &n_with_device, 1, MPI_INT, MPI_SUM, world);
@@ -105,6 +114,39 @@ void PairMACE::init_style()
       device == "cpu" ? device : "CUDA, each rank of a node on the next device", comm->nthreads,
       comm->nthreads == 1 ? "" : "s", reach,
       domain_decomposition ? "" : "; no domain decomposition");
+  forecast();
+}
+
+// Memory is what the process has now, and that of an evaluation in small with as many neighbours as
+// there will be; a quarter more for what the C library keeps (measured: 1.2 to 1.3 times).
+void PairMACE::forecast()
+{
+  const moalloy::RankForecast rank(lmp);
+  if (!rank.known()) return;
+  const int layers = comm->nprocs > 1 ? model->n_layers() : 1;
+  const double neighbours = rank.neighbours(r_max);
+  // of the ghosts, those are computed whose message reaches an atom of the rank
+  const double computed = rank.within(r_max * (layers - 1));
+  const int n = static_cast<int>(std::ceil(std::min(computed, 8.0)));
+  const double peak =
+      model->peak_memory(moalloy::sample_graph(n, static_cast<int>(std::ceil(neighbours)), r_max));
+  const double more = 1.25 * peak * computed / n;
+  utils::logmesg(
+      lmp,
+      "pair_style {}: forecast for a rank: {:.0f} atoms, {:.0f} ghosts, {:.0f} neighbours an atom, "
+      "{:.0f} edges, {}\n",
+      style, rank.atoms(), rank.ghosts(r_max * layers + neighbor->skin), neighbours,
+      computed * neighbours,
+      peak > 0 ? moalloy::amount(moalloy::resident_memory() + more)
+               : "memory of the device not known: see nvidia-smi");
+  const double available = moalloy::available_memory();
+  if (more * ranks_of_node > available)
+    error->warning(FLERR,
+                   "pair_style {}: {} rank{} of this node will need {} more, found {} free: use "
+                   "fewer atoms, more nodes, a smaller model, float32, or pair_style mace/native, "
+                   "which needs a hundredth",
+                   style, ranks_of_node, ranks_of_node == 1 ? "" : "s",
+                   moalloy::amount(more * ranks_of_node), moalloy::amount(available));
 }
 
 void PairMACE::check_run()
@@ -138,7 +180,7 @@ void PairMACE::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   if (vflag_atom && !model->has_edge_gradient()) refuse_stress_of_atoms();
-  moalloy::TorchModel::set_threads(comm->nthreads);
+  moalloy::torch_library().set_threads(comm->nthreads);
   local->build({atom->x, atom->type, atom->tag}, *list, species_of_type, r_max,
                domain_decomposition && comm->nprocs > 1 ? model->n_layers() : 1,
                model->has_edge_gradient());

@@ -32,12 +32,14 @@ class PairMACE : public PairMACEBase
  private:
   void load_model(const char *);
   void check_run();
+  void forecast();
   [[noreturn]] void refuse_stress_of_atoms();
   std::string choose_device();
   void tally_edges();
   void tally_nodes();
 
   bool domain_decomposition = true;
+  int ranks_of_node = 1;
   std::string device, model_path;
   std::vector<int> species_of_type;  // per type, from 1; -1: not ours (hybrid only)
   std::unique_ptr<moalloy::TorchModel> model;

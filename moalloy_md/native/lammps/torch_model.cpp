@@ -2,11 +2,13 @@
 
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CPUAllocator.h>
 #include <torch/csrc/api/include/torch/cuda.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <iterator>
@@ -73,35 +75,81 @@ std::string diagnose(const std::string &path)
   return "it is no TorchScript file; " + wanted;
 }
 
-}  // namespace
+// Counts what is allocated while it takes the place of torch's allocator. Blocks may outlive that.
+class CountingAllocator : public c10::Allocator
+{
+ public:
+  explicit CountingAllocator(c10::Allocator *counted) : counted_(counted) {}
 
-struct TorchModel::Impl {
-  torch::jit::Module module;
-  c10::Device device{c10::kCPU};
-  c10::ScalarType dtype = c10::kDouble;
-  double r_max = 0.0;
-  int n_layers = 0;
-  std::vector<int> atomic_numbers;
-  bool edge_gradient = false;
+  c10::DataPtr allocate(size_t n) override
+  {
+    auto *block = new Block{counted_->allocate(n), n, this};
+    const size_t now = held_ += n;
+    for (size_t most = peak_; now > most && !peak_.compare_exchange_weak(most, now);) {
+    }
+    return {block->data.get(), block, &release, c10::Device(c10::kCPU)};
+  }
+  void copy_data(void *to, const void *from, size_t n) const override
+  {
+    default_copy_data(to, from, n);
+  }
+  size_t peak() const { return peak_; }
 
+ private:
+  struct Block {
+    c10::DataPtr data;
+    size_t size;
+    CountingAllocator *owner;
+  };
+  static void release(void *context)
+  {
+    const std::unique_ptr<Block> block(static_cast<Block *>(context));
+    block->owner->held_ -= block->size;
+  }
+
+  c10::Allocator *counted_;
+  std::atomic<size_t> held_{0}, peak_{0};
+};
+
+class ScriptedModel : public TorchModel
+{
+ public:
+  ScriptedModel(const std::string &path, const std::string &device);
+
+  double r_max() const override { return r_max_; }
+  int n_layers() const override { return n_layers_; }
+  const std::vector<int> &atomic_numbers() const override { return atomic_numbers_; }
+  bool has_edge_gradient() const override { return edge_gradient_; }
+  std::string dtype() const override { return dtype_ == c10::kFloat ? "float32" : "float64"; }
+  void evaluate(const Graph &graph, bool want_virial, Evaluation &result) override;
+  double peak_memory(const Graph &graph) override;
+
+ private:
   // Move an array to where the model computes; no copy where it is there already.
   template <typename T>
   at::Tensor tensor(const std::vector<T> &values, at::IntArrayRef shape,
                     c10::ScalarType target) const
   {
     auto *data = const_cast<T *>(values.data());  // from_blob takes no const; nothing writes to it
-    return at::from_blob(data, shape, c10::CppTypeToScalarType<T>::value).to(device, target);
+    return at::from_blob(data, shape, c10::CppTypeToScalarType<T>::value).to(device_, target);
   }
+
+  torch::jit::Module module_;
+  c10::Device device_{c10::kCPU};
+  c10::ScalarType dtype_ = c10::kDouble;
+  double r_max_ = 0.0;
+  int n_layers_ = 0;
+  std::vector<int> atomic_numbers_;
+  bool edge_gradient_ = false;
 };
 
-TorchModel::TorchModel(const std::string &path, const std::string &device)
-    : impl(std::make_unique<Impl>())
+ScriptedModel::ScriptedModel(const std::string &path, const std::string &device)
 {
   if (!std::ifstream(path))
     throw ModelError("model file " + path + " cannot be opened: check the path");
   try {
-    impl->device = c10::Device(device);
-    impl->module = torch::jit::load(path, impl->device);
+    device_ = c10::Device(device);
+    module_ = torch::jit::load(path, device_);
   } catch (const std::exception &error) {
     const std::string text = error.what();
     if (contains(text, "CUDA") || contains(text, "out of memory"))
@@ -111,18 +159,17 @@ TorchModel::TorchModel(const std::string &path, const std::string &device)
                      " (" + first_line(text) + ")");
   }
   try {
-    auto &module = impl->module;
-    module.eval();
-    impl->r_max = module.attr("r_max").toTensor().item<double>();
-    impl->n_layers = static_cast<int>(module.attr("num_interactions").toTensor().item<int64_t>());
-    const auto numbers = module.attr("atomic_numbers").toTensor().to(c10::kCPU, c10::kLong);
+    module_.eval();
+    r_max_ = module_.attr("r_max").toTensor().item<double>();
+    n_layers_ = static_cast<int>(module_.attr("num_interactions").toTensor().item<int64_t>());
+    const auto numbers = module_.attr("atomic_numbers").toTensor().to(c10::kCPU, c10::kLong);
     for (int64_t i = 0; i < numbers.numel(); ++i)
-      impl->atomic_numbers.push_back(static_cast<int>(numbers[i].item<int64_t>()));
-    impl->edge_gradient = module.hasattr("moalloy_edge_gradient");
-    impl->dtype = c10::kDouble;
-    for (const auto &parameter : module.named_parameters(true))
+      atomic_numbers_.push_back(static_cast<int>(numbers[i].item<int64_t>()));
+    edge_gradient_ = module_.hasattr("moalloy_edge_gradient");
+    dtype_ = c10::kDouble;
+    for (const auto &parameter : module_.named_parameters(true))
       if (parameter.value.is_floating_point()) {
-        impl->dtype = parameter.value.scalar_type();
+        dtype_ = parameter.value.scalar_type();
         break;
       }
   } catch (const std::exception &) {
@@ -133,33 +180,19 @@ TorchModel::TorchModel(const std::string &path, const std::string &device)
   }
 }
 
-TorchModel::~TorchModel() = default;
-
-double TorchModel::r_max() const { return impl->r_max; }
-int TorchModel::n_layers() const { return impl->n_layers; }
-const std::vector<int> &TorchModel::atomic_numbers() const { return impl->atomic_numbers; }
-bool TorchModel::has_edge_gradient() const { return impl->edge_gradient; }
-std::string TorchModel::dtype() const { return impl->dtype == c10::kFloat ? "float32" : "float64"; }
-int TorchModel::cuda_devices()
+void ScriptedModel::evaluate(const Graph &graph, bool want_virial, Evaluation &result)
 {
-  return torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
-}
-void TorchModel::set_threads(int n) { at::set_num_threads(n); }
-
-void TorchModel::evaluate(const Graph &graph, bool want_virial, Evaluation &result)
-{
-  auto &m = *impl;
   const int64_t n = graph.n_nodes(), n_edges = graph.n_edges();
-  const auto real = at::TensorOptions().dtype(m.dtype).device(m.device);
-  const auto integer = at::TensorOptions().dtype(c10::kLong).device(m.device);
+  const auto real = at::TensorOptions().dtype(dtype_).device(device_);
+  const auto integer = at::TensorOptions().dtype(c10::kLong).device(device_);
   try {
     // All geometry travels in the edge vectors. They go in as the shifts, over nodes that all sit
     // at the origin, and as the unit shifts of a unit cell, so that a model that strains its cell
     // to get the virial strains the edges: (I + e) v. What rounds to float32 is then a short
     // vector, not a coordinate in a box of a thousand Å.
-    const auto species = m.tensor(graph.species, {n}, c10::kLong);
-    const auto vectors = m.tensor(graph.vectors, {n_edges, 3}, m.dtype);
-    auto node_attrs = at::zeros({n, static_cast<int64_t>(m.atomic_numbers.size())}, real);
+    const auto species = tensor(graph.species, {n}, c10::kLong);
+    const auto vectors = tensor(graph.vectors, {n_edges, 3}, dtype_);
+    auto node_attrs = at::zeros({n, static_cast<int64_t>(atomic_numbers_.size())}, real);
     node_attrs.scatter_(1, species.unsqueeze(1), 1.0);
     auto owned = at::zeros({n}, real);
     owned.slice(0, 0, graph.n_owned).fill_(1.0);
@@ -171,12 +204,12 @@ void TorchModel::evaluate(const Graph &graph, bool want_virial, Evaluation &resu
     input.insert("shifts", vectors);
     input.insert("unit_shifts", vectors);
     input.insert("cell", at::eye(3, real));
-    input.insert("edge_index", m.tensor(graph.edge_index, {2, n_edges}, c10::kLong));
+    input.insert("edge_index", tensor(graph.edge_index, {2, n_edges}, c10::kLong));
     input.insert("node_attrs", node_attrs);
     input.insert("batch", at::zeros({n}, integer));
     input.insert("ptr", ptr);
-    const bool virial_from_model = want_virial && !m.edge_gradient;
-    const auto output = m.module.forward({input, owned, virial_from_model}).toGenericDict();
+    const bool virial_from_model = want_virial && !edge_gradient_;
+    const auto output = module_.forward({input, owned, virial_from_model}).toGenericDict();
 
     auto fetch = [&output](const char *name, int64_t size, std::vector<double> &values) {
       const auto tensor =
@@ -187,7 +220,7 @@ void TorchModel::evaluate(const Graph &graph, bool want_virial, Evaluation &resu
     fetch("node_energy", graph.n_owned, result.node_energy);
     result.edge_gradient.clear();
     result.node_force.clear();
-    if (m.edge_gradient) {
+    if (edge_gradient_) {
       fetch("edge_gradient", 3 * n_edges, result.edge_gradient);
     } else {
       fetch("forces", 3 * n, result.node_force);
@@ -199,13 +232,56 @@ void TorchModel::evaluate(const Graph &graph, bool want_virial, Evaluation &resu
       }
     }
   } catch (const std::exception &error) {
-    if (contains(error.what(), "out of memory") || contains(error.what(), "can't allocate memory"))
-      throw ModelError(
-          "memory ran out on " + m.device.str() + " for " + std::to_string(graph.n_owned) +
-          " atoms and " + std::to_string(n_edges) +
-          " edges on this rank: use more ranks (or devices), a smaller model or float32");
-    throw ModelError("the model could not be evaluated: " + first_line(error.what()));
+    const std::string text = error.what();
+    if (dynamic_cast<const std::bad_alloc *>(&error) || contains(text, "out of memory") ||
+        contains(text, "can't allocate memory") || contains(text, "bad_alloc"))
+      throw ModelError("memory ran out on " + device_.str() + " for " +
+                       std::to_string(graph.n_owned) + " atoms and " + std::to_string(n_edges) +
+                       " edges of this rank: use fewer atoms, more nodes or devices, a smaller "
+                       "model, float32, or pair_style mace/native, which needs a hundredth");
+    throw ModelError("the model could not be evaluated: " + first_line(text));
   }
 }
 
+double ScriptedModel::peak_memory(const Graph &graph)
+{
+  if (!device_.is_cpu()) return 0.0;
+  constexpr uint8_t priority = 255;  // above whoever set one before
+  c10::Allocator *usual = c10::GetCPUAllocator();
+  auto *counting = new CountingAllocator(usual);  // never deleted: tensors may keep its blocks
+  Evaluation unused;
+  c10::SetCPUAllocator(counting, priority);
+  try {
+    evaluate(graph, false, unused);
+  } catch (const ModelError &) {
+    c10::SetCPUAllocator(usual, priority);
+    return 0.0;
+  }
+  c10::SetCPUAllocator(usual, priority);
+  return static_cast<double>(counting->peak());
+}
+
+class Library : public TorchLibrary
+{
+ public:
+  std::unique_ptr<TorchModel> load(const std::string &path,
+                                   const std::string &device) const override
+  {
+    return std::make_unique<ScriptedModel>(path, device);
+  }
+  int cuda_devices() const override
+  {
+    return torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  }
+  void set_threads(int n) const override { at::set_num_threads(n); }
+};
+
+}  // namespace
 }  // namespace moalloy
+
+extern "C" __attribute__((visibility("default"))) const moalloy::TorchLibrary *
+moalloy_torch_library()
+{
+  static const moalloy::Library library;
+  return &library;
+}

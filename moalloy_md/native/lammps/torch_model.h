@@ -1,4 +1,5 @@
-// A MACE model in a TorchScript file. No torch header is seen from here, none of LAMMPS either.
+// A MACE model in a TorchScript file. No torch header is seen from here, none of LAMMPS either:
+// what needs torch is a library of its own, moalloy_torch_model.so, which torch_library.cpp opens.
 #ifndef MOALLOY_TORCH_MODEL_H
 #define MOALLOY_TORCH_MODEL_H
 
@@ -39,29 +40,37 @@ struct Evaluation {
 class TorchModel
 {
  public:
-  // device: "cpu" or "cuda:N". Throws ModelError.
-  TorchModel(const std::string &path, const std::string &device);
-  ~TorchModel();
-  TorchModel(const TorchModel &) = delete;
-  TorchModel &operator=(const TorchModel &) = delete;
+  virtual ~TorchModel() = default;
 
-  double r_max() const;
-  int n_layers() const;
-  const std::vector<int> &atomic_numbers() const;
+  virtual double r_max() const = 0;
+  virtual int n_layers() const = 0;
+  virtual const std::vector<int> &atomic_numbers() const = 0;
   // Files of `moalloy export` return the gradient of each edge; those of ACEsuit do not.
-  bool has_edge_gradient() const;
-  std::string dtype() const;
+  virtual bool has_edge_gradient() const = 0;
+  virtual std::string dtype() const = 0;
 
   // The energy is that of the owned nodes. Throws ModelError.
-  void evaluate(const Graph &graph, bool want_virial, Evaluation &result);
+  virtual void evaluate(const Graph &graph, bool want_virial, Evaluation &result) = 0;
 
-  static int cuda_devices();
-  static void set_threads(int n);
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl;
+  // Most memory that an evaluation of this graph holds at once, bytes; 0 where that cannot be told
+  // (CUDA). For a small graph: it grows in proportion to nodes and edges.
+  virtual double peak_memory(const Graph &graph) = 0;
 };
+
+class TorchLibrary
+{
+ public:
+  virtual ~TorchLibrary() = default;
+
+  // device: "cpu" or "cuda:N". Throws ModelError.
+  virtual std::unique_ptr<TorchModel> load(const std::string &path,
+                                           const std::string &device) const = 0;
+  virtual int cuda_devices() const = 0;
+  virtual void set_threads(int n) const = 0;
+};
+
+// The library is opened by the first call. Throws ModelError.
+const TorchLibrary &torch_library();
 
 }  // namespace moalloy
 
