@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(shell find moalloy_md/native -name '*.cpp' -o -name '*.h' -o -name CMakeLists.txt)
-TORCH := $(addprefix moalloy_md/native/lammps/,pair_mace.% local_graph.% torch_model.% torch_plugin.%)
+TORCH := $(addprefix moalloy_md/native/lammps/,pair_mace.% local_graph.% torch_%)
 NATIVE := $(filter-out $(TORCH),$(SOURCES))
 
 .PHONY: venv quickstart test test-slow lint format docs bench clean
