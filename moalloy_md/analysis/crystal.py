@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from moalloy_md.analysis.ovito_support import load_ovito
+from moalloy_md.analysis.ovito_support import load_ovito, refused_frame
 from moalloy_md.analysis.statistics import Estimate, estimate_mean
 from moalloy_md.errors import DataError
 
@@ -100,9 +100,6 @@ def crystal_series(
     """
     if not frames:
         raise DataError("expected frames of a trajectory, found none: was dump_interval too long?")
-    for frame in frames:
-        if not frame.is_file():
-            raise DataError(f"{frame}: expected a LAMMPS dump file, found no such file")
     counts = [row for frame in frames for row in _count_structures(frame, rmsd_cutoff)]
     table = np.array(counts, dtype=np.float64)
     fractions = table[:, 1:4] / table[:, 4:5]
@@ -119,7 +116,7 @@ def _count_structures(file: Path, rmsd_cutoff: float) -> list[tuple[int, ...]]:
     ovito = load_ovito()
     matching = ovito.modifiers.PolyhedralTemplateMatchingModifier(rmsd_cutoff=rmsd_cutoff)
     rows = []
-    try:
+    with refused_frame(file):
         pipeline = ovito.io.import_file(str(file))
         pipeline.modifiers.append(matching)
         for index in range(pipeline.source.num_frames):
@@ -130,9 +127,4 @@ def _count_structures(file: Path, rmsd_cutoff: float) -> list[tuple[int, ...]]:
                 for name in ("BCC", "FCC", "HCP")
             ]
             rows.append((int(found["Timestep"]), *counts, int(data.particles.count)))
-    except (RuntimeError, KeyError) as error:
-        raise DataError(
-            f"{file}: expected a LAMMPS dump that OVITO can read, found one that it refuses "
-            f"({' '.join(str(error).split())}). A frame that a kill cut is written again when the run goes on"
-        ) from error
     return rows

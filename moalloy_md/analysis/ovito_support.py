@@ -2,9 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
-from moalloy_md.errors import MoAlloyError
+from moalloy_md.errors import DataError, MoAlloyError
 
 #: Debian packages of the system libraries that the OVITO wheel links to.
 DEBIAN_PACKAGES = "libegl1 libgl1 libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3"
@@ -30,6 +33,26 @@ def load_ovito() -> ModuleType:
         raise OvitoError(_what_is_missing(error)) from error
     module: ModuleType = ovito
     return module
+
+
+@contextmanager
+def refused_frame(file: Path) -> Iterator[None]:
+    """Say which file it was that OVITO could not read.
+
+    Raises
+    ------
+    DataError
+        In place of what OVITO raises.
+    """
+    if not file.is_file():
+        raise DataError(f"{file}: expected a LAMMPS dump file, found no such file")
+    try:
+        yield
+    except (RuntimeError, KeyError) as error:
+        raise DataError(
+            f"{file}: expected a LAMMPS dump that OVITO can read, found one that it refuses "
+            f"({' '.join(str(error).split())}). A frame that a kill cut is written again when the run goes on"
+        ) from error
 
 
 def _what_is_missing(error: ImportError) -> str:

@@ -25,8 +25,9 @@ def quickstart_command(
     Leaves summary.json and report.html. Killed anywhere, the same command goes on.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.quickstart import REPORT, quickstart
+    from moalloy_md.workflows.quickstart import quickstart
     from moalloy_md.workflows.quickstart_config import QuickstartConfig
+    from moalloy_md.workflows.quickstart_report import REPORT
 
     settings = QuickstartConfig() if config is None else load_config(config, QuickstartConfig)
     summary = quickstart(settings, out=out)

@@ -63,6 +63,70 @@ def history_plot(
     return png(figure)
 
 
+def learning_plot(
+    epochs: ArrayLike,
+    energy_mae_mev_per_atom: ArrayLike,
+    force_mae_mev_per_angstrom: ArrayLike,
+    *,
+    kept_epoch: int,
+) -> bytes:
+    """Draw the validation errors against the epochs.
+
+    Parameters
+    ----------
+    epochs, energy_mae_mev_per_atom, force_mae_mev_per_angstrom
+        ``(n,)`` each; mean absolute errors on the validation set, meV/atom and meV/Å.
+    kept_epoch
+        The epoch whose weights were kept.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    figure, (upper, lower) = new_figure(rows=2, height=4.2)
+    for axes, errors, label in (
+        (upper, energy_mae_mev_per_atom, "energy (meV/atom)"),
+        (lower, force_mae_mev_per_angstrom, "force (meV/Å)"),
+    ):
+        axes.plot(np.asarray(epochs), np.asarray(errors), color=LINE, linewidth=1.1)
+        axes.axvline(kept_epoch, color=ACCENT, linewidth=1.0, linestyle="--")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+        axes.set_ylabel(label)
+    lower.set_xlabel("epoch")
+    return png(figure)
+
+
+def distribution_plot(
+    distances_angstrom: ArrayLike, values: ArrayLike, *, shells_angstrom: ArrayLike
+) -> bytes:
+    """Draw a radial distribution function, and where the shells of the perfect crystal are.
+
+    Parameters
+    ----------
+    distances_angstrom, values
+        ``(n,)`` each; Å, and g(r).
+    shells_angstrom
+        Distances of the perfect crystal's neighbours, Å.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    figure, (axes,) = new_figure(rows=1, height=2.9)
+    for distance in np.asarray(shells_angstrom):
+        axes.axvline(distance, color=ACCENT, linewidth=0.9, linestyle="--", alpha=0.7)
+    axes.plot(np.asarray(distances_angstrom), np.asarray(values), color=LINE, linewidth=1.3)
+    axes.set_xlim(np.min(distances_angstrom), np.max(distances_angstrom))
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("distance (Å)")
+    axes.set_ylabel("g(r)")
+    return png(figure)
+
+
 def new_figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure", list["Axes"]]:
     """Make a figure in the reports' look: `rows` plots with one x axis, sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

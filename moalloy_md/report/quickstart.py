@@ -41,10 +41,12 @@ def write_quickstart_report(
     out: Path,
     summary: Mapping[str, Any],
     *,
+    error_pictures: Sequence[Picture] = (),
     pictures: Sequence[Picture] = (),
     caveats: Sequence[str] = (),
     parity: Sequence[ParityCheck] = (),
     versions: Mapping[str, str | None] | None = None,
+    made_by: Sequence[tuple[str, str]] = (),
     next_commands: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write the quickstart's report.
@@ -59,14 +61,16 @@ def write_quickstart_report(
         ``data.elements``; ``test.energy_mae_interval``, ``test.force_mae_interval`` (pairs, 95 %),
         ``test.interval_method``; ``md.composition``, ``md.n_atoms``, ``md.temperature_k``,
         ``md.timestep_ps``.
-    pictures
-        Shown under the MD results, in this order.
+    error_pictures, pictures
+        Shown under the errors and under the MD results, in this order.
     caveats
         What the DFT data are not, one sentence each.
     parity
         Lines of the export's parity report.
     versions
         Versions of what was used, by name.
+    made_by
+        Commands that did each step, and which.
     next_commands
         Commands to go on with, and what each is for.
 
@@ -77,7 +81,7 @@ def write_quickstart_report(
     """
     for key in REQUIRED:
         _require(summary, key)
-    for picture in pictures:
+    for picture in (*error_pictures, *pictures):
         if not picture.png.startswith(_PNG_MAGIC):
             raise DataError(
                 f"expected a PNG for the picture {picture.caption!r}, found another file"
@@ -89,10 +93,12 @@ def write_quickstart_report(
         test=summary["test"],
         md=summary["md"],
         wall_s=summary["wall_s"],
+        error_pictures=error_pictures,
         pictures=pictures,
         caveats=caveats,
         parity=parity,
         versions=versions or {},
+        made_by=made_by,
         next_commands=next_commands,
     )
 

@@ -19,24 +19,9 @@ from moalloy_md.potentials.train_config import Scratch, TrainConfig
 from moalloy_md.rundir import RunDirectory, now, open_run, write_json
 from moalloy_md.workflows.quickstart_config import QuickstartConfig, check
 from moalloy_md.workflows.quickstart_md import analyse, simulate, warnings_about
+from moalloy_md.workflows.quickstart_report import write_report
 
-SUMMARY, REPORT = "summary.json", "report.html"
-
-_LABELS = (
-    "Energies and forces are from GPAW (PBE, plane waves to 350 eV, 3×3×3 k-points, no spin), in "
-    "16-atom cells of which none is relaxed. There is no stress among the labels: the lattice "
-    "parameter rests on a few strained cells."
-)
-_IMAGES = (
-    "A pair of dopants in so small a cell also meets its own images: an isolated pair needs a "
-    "larger one."
-)
-_PURPOSE = "So few cells make a model for trying the chain, not one to publish with."
-_HISTORY_CAPTION = (
-    "Temperature and lattice parameter during the MD. So small a cell breathes: its volume rings "
-    "with thermal energy, which the error bar takes into account."
-)
-_CAVEATS = (_LABELS, _IMAGES, _PURPOSE)
+SUMMARY = "summary.json"
 
 
 def quickstart(
@@ -97,7 +82,7 @@ def quickstart(
             "md": md,
             "wall_s": _wall_s(run),
         }
-        _report(summary, series, run)
+        write_report(config, summary, series, run)
         write_json(out / SUMMARY, summary)
     run.update_manifest(finished=now())
     return summary
@@ -169,60 +154,3 @@ def _export(model: Path, out: Path, console: Console) -> Bundle:
     with console.status("export") as status:
         export(model, out=out / "bundle", native="required", say=status.update)
     return open_bundle(out / "bundle")
-
-
-def _report(summary: dict[str, Any], series: dict[str, Any], run: RunDirectory) -> None:
-    from moalloy_md.report.plots import history_plot
-    from moalloy_md.report.quickstart import ParityCheck, Picture, write_quickstart_report
-
-    parity = summary["parity"]
-    checks = [
-        ParityCheck(f"{style}: {name}", found[key.format("")], found[key.format("_limit")])
-        for style, found in (("mace", parity), ("mace/native", parity["native"]))
-        for name, key in (
-            ("energy, eV/atom", "energy{}_ev_per_atom"),
-            ("force, eV/Å", "force{}_ev_per_angstrom"),
-            ("stress, eV/Å³", "stress{}_ev_per_angstrom3"),
-        )
-    ]
-    write_quickstart_report(
-        run.path / REPORT,
-        summary,
-        pictures=[
-            Picture(history_plot(**series), _HISTORY_CAPTION),
-            Picture(
-                (run.path / "evaluate" / "parity.png").read_bytes(),
-                "Predicted against DFT energies and forces of the test cells.",
-            ),
-        ],
-        caveats=[*_CAVEATS, *warnings_about(summary["md"])],
-        parity=checks,
-        versions=run.manifest["versions"],
-        next_commands=_next_commands(run.path, run.manifest["config"]["dopant"]),
-    )
-
-
-def _next_commands(out: Path, dopant: str) -> list[tuple[str, str]]:
-    from moalloy_md.lammps.inputs import input_file
-
-    by_hand = (
-        f"mkdir npt && cd npt && lmp -in {input_file('in.npt')} -var bundle {out}/bundle "
-        f'-var structure {out}/md/structure.data -var elements "{HOST} {dopant}" -var steps 10000'
-    )
-    return [
-        (". .venv/bin/activate", "in the clone, once a shell: puts moalloy and lmp on the path"),
-        (
-            "moalloy dataset split DATA.extxyz --protocol lodo-strict --held-out W --out split",
-            "hold one dopant out of your own cells",
-        ),
-        ("moalloy train CONFIG.yaml --out run", "train on them; the same command resumes"),
-        (
-            f"moalloy evaluate --model {out}/train/model.model --data DATA.extxyz --out errors",
-            "errors on other cells, with predictions and a parity plot",
-        ),
-        (
-            f"moalloy export {out}/train/model.model --elements {HOST},{dopant} --out bundle",
-            "a smaller, faster bundle of two elements",
-        ),
-        (by_hand, "the same MD by hand, in a folder of its own"),
-    ]

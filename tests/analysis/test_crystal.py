@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import write
+from support.frames import write_dump as dump
 
 from moalloy_md.analysis import ovito_support
 from moalloy_md.analysis.crystal import bcc_lattice_parameter, crystal_series
 from moalloy_md.analysis.ovito_support import OvitoError, load_ovito
 from moalloy_md.analysis.statistics import estimate_mean
 from moalloy_md.errors import DataError
-
-
-def dump(atoms, path, *, step=0):
-    """Write a frame as our LAMMPS inputs do."""
-    cell = atoms.cell.lengths()
-    lines = [f"ITEM: TIMESTEP\n{step}", f"ITEM: NUMBER OF ATOMS\n{len(atoms)}"]
-    lines += ["ITEM: BOX BOUNDS pp pp pp", *(f"0 {length:.10g}" for length in cell)]
-    lines += ["ITEM: ATOMS id type element x y z"]
-    for k, atom in enumerate(atoms):
-        lines.append(f"{k + 1} 1 {atom.symbol} " + " ".join(f"{x:.10g}" for x in atom.position))
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def bcc(*, repeat=(5, 4, 6), displacement=0.0, seed=3):

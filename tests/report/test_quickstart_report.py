@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from moalloy_md.analysis.statistics import Estimate
 from moalloy_md.errors import DataError
 from moalloy_md.report.numbers import significant, with_error
-from moalloy_md.report.plots import history_plot
+from moalloy_md.report.plots import distribution_plot, history_plot, learning_plot
 from moalloy_md.report.quickstart import (
     REQUIRED,
     ParityCheck,
@@ -123,6 +123,8 @@ def test_everything_that_is_given_is_shown(report):
         parity=[ParityCheck("energy (eV/atom)", 3.1e-13, 1e-9), ParityCheck("stress", 2e-3, 1e-9)],
         versions={"torch": "2.13.0", "git": None},
         next_commands=[("moalloy train my.yaml", "fit your own cells")],
+        made_by=[("moalloy export m.model --out b", "the bundle")],
+        error_pictures=[Picture(history(), "Errors by epoch.")],
         pictures=[Picture(history(), "Temperature against time.")],
     ).text
     for expected in (
@@ -140,7 +142,9 @@ def test_everything_that_is_given_is_shown(report):
         "energy (eV/atom) 3.1 × 10⁻¹³ 1.0 × 10⁻⁹ passed",
         "stress 0.0020 1.0 × 10⁻⁹ failed",
         "torch 2.13.0 · git (none)",
-        "moalloy train my.yaml fit your own cells",
+        "fit your own cells moalloy train my.yaml",
+        "the bundle moalloy export m.model --out b",
+        "Errors by epoch.",
         "Temperature against time.",
     ):
         assert expected in text, expected
@@ -200,6 +204,29 @@ def pixels(png):
     from matplotlib.image import imread
 
     return imread(io.BytesIO(png))
+
+
+def test_learning_curve_marks_the_epoch_that_was_kept():
+    epochs, errors = np.arange(50), 100.0 * 0.95 ** np.arange(50)
+    early, late = (
+        pixels(learning_plot(epochs, errors, 5 * errors, kept_epoch=kept)) for kept in (5, 45)
+    )
+    changed = np.flatnonzero(np.abs(early - late).max(axis=(0, 2)) > 0.1) / early.shape[1]
+    assert changed.min() < 0.3
+    assert changed.max() > 0.85
+    assert not np.any((changed > 0.35) & (changed < 0.75))
+
+
+def test_distribution_marks_the_shells():
+    r = np.linspace(0.0, 7.0, 200)
+    plain, marked = (
+        pixels(distribution_plot(r, np.exp(-((r - 3) ** 2)), shells_angstrom=shells))
+        for shells in ([], [5.0])
+    )
+    columns = np.flatnonzero(np.abs(plain - marked).max(axis=(0, 2)) > 0.1) / plain.shape[1]
+    assert columns.size
+    assert np.ptp(columns) < 0.02
+    assert 0.65 < columns.mean() < 0.8  # five sevenths of the axis
 
 
 def test_history_shades_what_was_left_out():

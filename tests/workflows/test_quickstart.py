@@ -153,7 +153,10 @@ def test_report_shows_what_the_summary_says(finished):
     page = (folder / "quickstart" / "report.html").read_text()
     summary = json.loads((folder / "quickstart" / "summary.json").read_text())
     assert f"{summary['test']['mean_abs_force_mev_per_angstrom']:.0f}" in page
-    assert page.count("data:image/png;base64,") == 2
+    # parity, learning curve, picture of atoms, g(r), history
+    assert page.count("data:image/png;base64,") == 5
+    assert "neighbour shells of a perfect bcc crystal" in page
+    assert f"-var steps {summary['md']['steps']}" in page
     assert "http://" not in page
     assert "https://" not in page
 
