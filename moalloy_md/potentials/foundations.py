@@ -16,7 +16,6 @@ from moalloy_md.potentials.loading import (
     model_dtype,
     model_elements,
     model_heads,
-    resolve_device,
 )
 from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.rundir import sha256
@@ -110,7 +109,7 @@ def open_model(name: str | Path, *, device: Device = "cpu") -> tuple[torch.nn.Mo
     if path.exists() or path.suffix or "/" in name:
         return load_model(path, device=device), sha256(path)
     if name.startswith(BUNDLED):
-        network = _bundled(name).to(resolve_device(device)).eval()
+        network = load_base(name.removeprefix(BUNDLED), device=device)
         return network, weights_sha256(network)
     if name in known_names():
         file = _downloaded(name)
@@ -125,11 +124,6 @@ def weights_sha256(network: torch.nn.Module) -> str:
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _bundled(name: str) -> torch.nn.Module:
-    network: torch.nn.Module = load_base(name.removeprefix(BUNDLED))
-    return network
 
 
 def _downloaded(name: str) -> Path:
