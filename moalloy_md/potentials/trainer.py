@@ -207,11 +207,14 @@ def _resumable(
     return train
 
 
-def _keeping_repulsion(configure: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the function with which `run_train` builds the network.
+def _mended(configure: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap the function with which `run_train` builds the network; mend what it does to a foundation.
 
-    From a foundation mace-torch takes over all weights but the constants of the ZBL repulsion: a
-    model that was trained with others than mace-torch's own would lose its core without a word.
+    mace-torch takes over all weights but the constants of the ZBL repulsion: a model that was
+    trained with others than mace-torch's own would lose its core without a word. And it makes
+    parameters of the Bessel functions' frequencies, which its optimizer does not know: nobody
+    sets their gradient back, so it grows from step to step, and with it the norm by which all
+    gradients are clipped. A killed run would begin with that norm anew.
     """
 
     def build(
@@ -220,6 +223,10 @@ def _keeping_repulsion(configure: Callable[..., Any]) -> Callable[..., Any]:
         model, output = configure(args, train_loader, atomic_energies, foundation, *rest)
         if hasattr(foundation, "pair_repulsion_fn"):
             model.pair_repulsion_fn.load_state_dict(foundation.pair_repulsion_fn.state_dict())
+        radial = model.radial_embedding.bessel_fn
+        weights = radial._parameters.pop("bessel_weights", None)  # noqa: SLF001  as in a new model
+        if weights is not None:
+            radial.register_buffer("bessel_weights", weights.detach())
         return model, output
 
     return build
@@ -248,7 +255,7 @@ def main(arguments: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder), known_warnings_ignored():
         mace.tools.train = _resumable(mace.tools.train, folder, patience_epochs)
-        run_train.configure_model = _keeping_repulsion(run_train.configure_model)
+        run_train.configure_model = _mended(run_train.configure_model)
         run_train.run(mace.tools.build_default_arg_parser().parse_args(arguments[2:]))
 
 

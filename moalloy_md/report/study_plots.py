@@ -37,7 +37,7 @@ def parity_picture(panels: Sequence[Panel], quantity: str) -> bytes:
 
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.7 * rows), dpi=144, layout="constrained")
+    figure = Figure(figsize=(2.6 * columns, 2.6 * rows + 0.4), dpi=144, layout="constrained")
     FigureCanvasAgg(figure)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[len(panels) :]:
@@ -135,6 +135,9 @@ def learning_curve(
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):  # 20, 30, 40: not 2 × 10¹
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
     axes.set_xlabel("training cells")
     axes.set_ylabel(ylabel)
     axes.legend(fontsize=7, frameon=False)

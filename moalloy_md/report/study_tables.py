@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from moalloy_md.elements import atomic_number
-from moalloy_md.report.paper_tables import NEW_ELEMENTS, TABLE_1, TABLE_2
+from moalloy_md.report.paper_tables import NEW_ELEMENTS, TABLE_1, TABLE_2, PaperRow
 from moalloy_md.workflows.study_results import Mean, Row, groups, means, outlier
 
 
@@ -77,14 +77,19 @@ def table_1(rows: Sequence[Row]) -> TableView | None:
     chosen = [row for row in rows if row.kind == "iid" and row.fraction == 1]
     if not chosen:
         return None
-    lines = []
+    lines: list[Line] = []
+    shown: list[PaperRow] = []
     for (protocol, paradigm, size), members in groups(
         chosen, "protocol", "paradigm", "size"
     ).items():
         found = means(members)
         name = Cell(f"{paradigm}, {size}", f"{len(members)} folds of {protocol}")
         lines.append(Line((name, Cell(protocol), *_means(found, _IID), Cell(str(len(members))))))
-        lines += _paper_lines(members[0].paradigm_kind, size)
+        beside = [
+            paper for paper in _paper_rows(members[0].paradigm_kind, size) if paper not in shown
+        ]
+        lines += [_paper_line(paper) for paper in beside]
+        shown += beside
     return TableView(
         name="table_1",
         title="Random splits (the paper's Table 1)",
@@ -101,22 +106,24 @@ def table_1(rows: Sequence[Row]) -> TableView | None:
     )
 
 
-def _paper_lines(kind: str, size: str) -> list[Line]:
-    lines = []
-    for paper in TABLE_1:
-        if (paper.kind, paper.size) == (kind, size):
-            known = {
-                "energy_mae_mev_per_atom": paper.energy_mae,
-                "energy_rmse_mev_per_atom": paper.energy_rmse,
-                "force_mae_mev_per_angstrom": paper.force_mae,
-                "force_rmse_mev_per_angstrom": paper.force_rmse,
-            }
-            cells = tuple(
-                Cell(f"{known[key][0]:.2f} ± {known[key][1]:.2f}") if key in known else _BLANK
-                for _, key, _ in _IID
-            )
-            lines.append(Line((Cell(f"paper: {paper.name}"), _BLANK, *cells, _BLANK), "paper"))
-    return lines
+def _paper_rows(kind: str, size: str) -> list[PaperRow]:
+    """Rows of the same kind and size; of all its sizes where it has none of this name."""
+    of_kind = [paper for paper in TABLE_1 if paper.kind == kind]
+    return [paper for paper in of_kind if paper.size == size] or of_kind
+
+
+def _paper_line(paper: PaperRow) -> Line:
+    known = {
+        "energy_mae_mev_per_atom": paper.energy_mae,
+        "energy_rmse_mev_per_atom": paper.energy_rmse,
+        "force_mae_mev_per_angstrom": paper.force_mae,
+        "force_rmse_mev_per_angstrom": paper.force_rmse,
+    }
+    cells = (
+        Cell(f"{known[key][0]:.2f} ± {known[key][1]:.2f}") if key in known else _BLANK
+        for _, key, _ in _IID
+    )
+    return Line((Cell(f"paper: {paper.name}"), _BLANK, *cells, _BLANK), "paper")
 
 
 def table_2(rows: Sequence[Row], named_outlier: str | None) -> list[TableView]:

@@ -6,10 +6,15 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from moalloy_md.errors import RunDirectoryError
 from moalloy_md.report.study import StudyReport, write_study_report
 from moalloy_md.workflows.study import outcome, show_outcome
 from moalloy_md.workflows.study_results import groups, means
 from moalloy_md.workflows.study_run import STUDY, read_study
+
+_COLUMNS = (
+    "folds", "E MAE\nmeV/atom", "aligned", "F MAE\nmeV/Å", "mean\n|F|", "binding\nmeV/cell",
+)  # fmt: skip
 
 
 def report_study(out: Path, console: Console) -> StudyReport:
@@ -27,8 +32,6 @@ def report_study(out: Path, console: Console) -> StudyReport:
     RunDirectoryError
         If there is no study in the folder, or a result in it is damaged.
     """
-    from moalloy_md.errors import RunDirectoryError
-
     out = Path(out).absolute()
     if not (out / STUDY).is_file():
         raise RunDirectoryError(
@@ -38,16 +41,9 @@ def report_study(out: Path, console: Console) -> StudyReport:
     config, runs = read_study(out)
     report = write_study_report(out, config, runs)
     table = Table(box=SIMPLE, pad_edge=False)
-    for title in ("protocol", "paradigm", "size"):
-        table.add_column(title, no_wrap=True)
-    for title in (
-        "folds",
-        "E MAE\nmeV/atom",
-        "aligned",
-        "F MAE\nmeV/Å",
-        "mean |F|",
-        "binding\nmeV/cell",
-    ):
+    for title in ("protocol", "model"):
+        table.add_column(title, overflow="fold")
+    for title in _COLUMNS:
         table.add_column(title, justify="right", no_wrap=True)
     shown = [row for row in report.rows if row.fraction == 1 and row.evaluation == "evaluate"]
     for (protocol, paradigm, size), members in groups(
@@ -59,7 +55,7 @@ def report_study(out: Path, console: Console) -> StudyReport:
             "force_mae_mev_per_angstrom", "mean_abs_force_mev_per_angstrom", "binding_mae_mev",
         )  # fmt: skip
         cells = [f"{found[name].mean:.1f}" if name in found else "–" for name in names]
-        table.add_row(protocol, paradigm, size, str(len(members)), *cells)
+        table.add_row(protocol, f"{paradigm}, {size}", str(len(members)), *cells)
     console.print(table)
     show_outcome(outcome(out, runs), console)
     console.print(f"Report: {report.page}", highlight=False, soft_wrap=True)

@@ -67,6 +67,8 @@ def test_weights_of_the_foundation_are_taken_over(emt_data, foundation, tmp_path
     assert model_elements(after) == [13, 22, 28, 29]  # the unseen Ti stays in the table
     atoms = [doped_cell(KNOWN, n=2, seed=8, host="Ni"), doped_cell(("Ni", "Al"), n=2, seed=9)]
     np.testing.assert_allclose(energies(after, atoms), energies(before, atoms), atol=1e-9)
+    # what the optimizer does not know must be no parameter: its gradient would pile up
+    assert not any(name.startswith("radial") for name, _ in after.named_parameters())
     assert result.unseen == {"Ti": "that of the model that training starts from"}
     log = (tmp_path / "out" / "train.log").read_text()
     assert "# E0 of Ti, which no training cell has: that of the model" in log

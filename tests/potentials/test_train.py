@@ -152,12 +152,15 @@ def validations(out):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and only Linux ends orphans")
-def test_killed_training_goes_on_where_it_was(data, tmp_path):
+@pytest.mark.parametrize("kind", ["scratch", pytest.param("fine-tune", marks=pytest.mark.slow)])
+def test_killed_training_goes_on_where_it_was(data, finished, tmp_path, kind):
     """kill -9 on the parent: nobody survives, and the end is that of an unbroken training."""
+    tuned = {"kind": "fine-tune", "foundation": str(finished[1].model)}
     # A schedule with a memory, and impatient: its state must survive the kill too.
     schedule = {"kind": "plateau", "patience_epochs": 1, "factor": 0.5}
     config = configuration(
         data,
+        start=tuned if kind == "fine-tune" else None,
         optimisation={
             "max_epochs": 16,
             "learning_rate": 0.2,

@@ -74,6 +74,12 @@ def test_table_1_has_the_papers_rows_of_the_same_kind_and_size():
     assert table_1([]) is None
 
 
+def test_table_1_has_all_of_the_papers_sizes_once_beside_a_size_of_another_name():
+    rows = [row("00", {"energy_mae_mev_per_atom": 8.0}, size=size) for size in ("s1", "s2")]
+    names = [one.cells[0].text for one in table_1(rows).lines if one.style == "paper"]
+    assert len(names) == len(set(names)) == 6
+
+
 def test_table_1_of_the_paper_is_what_reference_says():
     by_name = {paper.name: paper for paper in TABLE_1}
     assert len(by_name) == 12
