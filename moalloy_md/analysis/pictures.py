@@ -10,11 +10,13 @@ from moalloy_md.analysis.ovito_support import load_ovito, refused_frame
 #: Of the host and of all else, so that dopants stand out: red, green, blue from 0 to 1.
 _HOST_COLOUR = (0.72, 0.76, 0.80)
 _DOPANT_COLOUR = (0.75, 0.34, 0.18)
-#: Radii, Å: the dopants are drawn a little larger, for the same reason.
-_HOST_RADIUS_ANGSTROM, _DOPANT_RADIUS_ANGSTROM = 0.85, 1.15
+#: Part that is shown of the view that OVITO chooses, which has wide margins.
+_VIEW = 0.72
+#: Radii, Å: small enough to see dopants behind the host.
+_HOST_RADIUS_ANGSTROM, _DOPANT_RADIUS_ANGSTROM = 0.65, 1.2
 
 
-def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (900, 700)) -> bytes:
+def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (860, 740)) -> bytes:
     """Draw a frame in perspective, its dopants in colour.
 
     Parameters
@@ -52,6 +54,7 @@ def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (900, 700)) 
     try:
         view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-2.2, 1.4, -0.8))
         view.zoom_all(size=size)
+        view.fov *= _VIEW
         with tempfile.TemporaryDirectory(prefix="moalloy-picture-") as folder:
             file = Path(folder) / "picture.png"
             view.render_image(
