@@ -13,10 +13,12 @@ from moalloy_md.processes import running
 
 # starts a child through `running`, which starts a grandchild; both write their process IDs
 PARENT = """
+import signal
 import sys
 from pathlib import Path
 from moalloy_md.processes import exit_on_sigterm, running
 exit_on_sigterm()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 child = "import os, subprocess, sys; open('child', 'w').write(str(os.getpid())); " \\
         "p = subprocess.Popen(['sleep', '60']); open('grandchild', 'w').write(str(p.pid)); p.wait()"
 with running([sys.executable, "-c", child], cwd=Path.cwd()) as process:
