@@ -48,7 +48,7 @@ def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (860, 740)) 
         pipeline.modifiers.append(ovito.modifiers.WrapPeriodicImagesModifier())
         pipeline.modifiers.append(_colouring(host))
         data = pipeline.compute(pipeline.source.num_frames - 1)
-        data.cell.vis.line_width = 0.12
+        data.cell.vis.line_width = 0.009 * float(np.linalg.norm(data.cell[:, 0]))
         data.cell.vis.rendering_color = (0.35, 0.40, 0.46)
     pipeline.add_to_scene()
     try:

@@ -84,6 +84,8 @@ def learning_plot(
     bytes
         A PNG.
     """
+    from matplotlib.ticker import LogLocator
+
     figure, (upper, lower) = new_figure(rows=2, height=4.2)
     for axes, errors, label in (
         (upper, energy_mae_mev_per_atom, "energy (meV/atom)"),
@@ -92,6 +94,8 @@ def learning_plot(
         axes.plot(np.asarray(epochs), np.asarray(errors), color=LINE, linewidth=1.1)
         axes.axvline(kept_epoch, color=ACCENT, linewidth=1.0, linestyle="--")
         axes.set_yscale("log")
+        # the errors may stay within a decade, whose ends alone would be labelled
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
         axes.set_ylabel(label)
