@@ -13,6 +13,7 @@ import numpy as np
 
 from moalloy_md.bundle import open_bundle
 from moalloy_md.lammps.in_process import open_lammps
+from moalloy_md.units import GPA_PER_EV_A3
 
 SCALES = np.linspace(0.985, 1.015, 7)
 START_ANGSTROM = 3.1625
@@ -37,12 +38,13 @@ def main(folder: Path) -> None:
     lattice_parameters, energies = [], []
     for scale in SCALES:
         edge = 3 * START_ANGSTROM * scale
-        lmp.command(f"change_box all x final 0 {edge} y final 0 {edge} z final 0 {edge} remap")
+        faces = " ".join(f"{axis} final 0 {edge}" for axis in "xyz")
+        lmp.command(f"change_box all {faces} remap units box")  # or the numbers count lattices
         lmp.command("run 0 post no")
         lattice_parameters.append(edge / 3)
         energies.append(lmp.get_thermo("pe") / n_atoms)
         print(f"a = {edge / 3:.4f} Å   E = {energies[-1]:.5f} eV/atom")
-    forces = lmp.numpy.extract_atom("f")[: lmp.extract_global("nlocal")]
+    forces = lmp.numpy.extract_atom("f")[: lmp.extract_global("nlocal")].copy()  # not LAMMPS's own
     lmp.close()
 
     cubic = np.polyfit(lattice_parameters, energies, 3)
@@ -53,7 +55,7 @@ def main(folder: Path) -> None:
     )
     # B = V d²E/dV² with V = a³/2 an atom; at the minimum d²E/dV² = E''(a) / (dV/da)²
     curvature = np.polyval(np.polyder(cubic, 2), a0)
-    bulk_modulus_gpa = a0**3 / 2 * curvature / (1.5 * a0**2) ** 2 * 160.2177
+    bulk_modulus_gpa = a0**3 / 2 * curvature / (1.5 * a0**2) ** 2 * GPA_PER_EV_A3
     print(f"a0 = {a0:.4f} Å, B = {bulk_modulus_gpa:.0f} GPa")
     print(f"largest force, on sites of a perfect crystal: {np.abs(forces).max():.0e} eV/Å")
 

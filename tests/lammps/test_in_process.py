@@ -1,17 +1,20 @@
 """LAMMPS inside Python: our helper, and the example that uses it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from support.cells import doped_cell
 from support.lmp import write_data
 from support.styles import STYLES
 
 from moalloy_md.errors import ConfigError, LammpsError
 from moalloy_md.lammps import in_process
+from moalloy_md.potentials.native import NativeCalculator
 
 TYPES = ("Mo", "W")
 
@@ -105,5 +108,12 @@ def test_example(tmp_path, random_potentials):
     answer = subprocess.run(
         [sys.executable, script, tmp_path], capture_output=True, text=True, check=False
     )
-    lines = answer.stdout.splitlines()
-    assert sum(line.startswith("a = ") for line in lines) == 7, answer.stderr
+    rows = re.findall(r"^a = (\S+) Å +E = (\S+) eV/atom$", answer.stdout, flags=re.MULTILINE)
+    assert len(rows) == 7, answer.stderr
+    assert answer.returncode == 0, answer.stderr
+    calculator = NativeCalculator(potential.file)
+    for lattice_parameter, energy in rows:
+        atoms = bulk("Mo", "bcc", a=float(lattice_parameter))
+        atoms.calc = calculator
+        assert float(energy) == pytest.approx(atoms.get_potential_energy(), abs=2e-3)
+    assert len({energy for _, energy in rows}) == 7
