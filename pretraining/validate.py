@@ -21,10 +21,12 @@ from ase.io import read, write
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 from cells import ELEMENTS
-from core import contact, starts
+from core import contact, pressed, starts
 from numpy.typing import NDArray
 
 from moalloy_md.elements import ALL_DOPANTS, HOST
+from moalloy_md.potentials.loading import load_model
+from moalloy_md.potentials.predict import predict
 
 #: Frames of each MVL file that are compared.
 _MVL_FRAMES = 60
@@ -86,15 +88,16 @@ def repulsion(model: Path) -> dict[str, Any]:
     failures: list[str] = []
     least = {"vacuum": np.inf, "host": np.inf}
     pairs = list(combinations_with_replacement(ELEMENTS, 2))
+    network = load_model(model)
     for (a, b), start in zip(pairs, starts(), strict=True):
         cells = {
             "vacuum": [
                 Atoms([a, b], [(0, 0, 0), (0, 0, d)], cell=[14.0] * 3, pbc=True) for d in _DISTANCES
             ],
-            "host": [_at_distance(start, d) for d in _DISTANCES],
+            "host": [pressed(start, 0, int(start.info["partner"]), d) for d in _DISTANCES],
         }
         for where, images in cells.items():
-            energies = np.array(_predict(model, images)[0])
+            energies = predict(network, images, batch_size=16).energies_ev
             slopes = -np.diff(energies) / np.diff(_DISTANCES)
             least[where] = min(least[where], float(slopes.min()))
             if slopes.min() <= 0.0:
@@ -190,16 +193,7 @@ def _nve_drift(bundle: Path, atoms: Atoms, threads: int) -> float:
     return float(1000 * np.polyfit(times[10:], energies[10:], 1)[0])
 
 
-def _at_distance(start: Atoms, distance: float) -> Atoms:
-    from core import pressed
-
-    return pressed(start, 0, int(start.info["partner"]), distance)
-
-
 def _predict(model: Path, atoms: Sequence[Atoms]) -> tuple[Any, Any]:
-    from moalloy_md.potentials.loading import load_model
-    from moalloy_md.potentials.predict import predict
-
     found = predict(load_model(model), atoms, batch_size=16)
     return found.energies_ev, found.forces
 

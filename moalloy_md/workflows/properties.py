@@ -16,10 +16,7 @@ from scipy.optimize import minimize_scalar
 
 from moalloy_md.elements import HOST
 from moalloy_md.errors import MoAlloyError
-from moalloy_md.units import GPA_PER_EV_A3
-
-#: 1 eV/Å² in J/m² (CODATA 2018).
-J_PER_M2_PER_EV_A2 = 16.02176634
+from moalloy_md.units import GPA_PER_EV_A3, J_PER_M2_PER_EV_A2
 
 #: Largest force that is left by a relaxation, eV/Å.
 FMAX_EV_PER_ANGSTROM = 0.01
