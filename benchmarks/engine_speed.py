@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.console import Console
 from rich.status import Status
+from side_by_side.command import run_command
 from side_by_side.contenders import Choice, measure
 from side_by_side.machine import describe_machine, describe_versions, load_average, now
 from side_by_side.models import MODELS, doped_molybdenum, model_files
@@ -157,9 +158,4 @@ def _default_out(date: str, *, quick: bool) -> Path:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    try:
-        app()
-    except (MoAlloyError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run_command(main)

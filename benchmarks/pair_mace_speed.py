@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from side_by_side.command import run_command
 from side_by_side.contenders import Contender
 from side_by_side.machine import (
     describe_machine,
@@ -253,9 +254,4 @@ def _print(console: Console, record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    try:
-        app()
-    except (MoAlloyError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run_command(main)

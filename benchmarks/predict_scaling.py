@@ -7,7 +7,6 @@ Prints the table of docs/scaling.md, which says what the model is and what it le
 
 import json
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import product
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from side_by_side.command import run_command
 
 from moalloy_md.errors import MoAlloyError
 
@@ -260,9 +260,4 @@ def main(
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    try:
-        app()
-    except MoAlloyError as error:
-        sys.exit(f"error: {error}")
+    run_command(main)

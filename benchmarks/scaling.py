@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from side_by_side.command import run_command
 from side_by_side.machine import (
     describe_machine,
     describe_versions,
@@ -289,9 +290,4 @@ def _default_out(date: str, *, quick: bool) -> Path:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    try:
-        app()
-    except MoAlloyError as error:
-        sys.exit(f"error: {error}")
+    run_command(main)

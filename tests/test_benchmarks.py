@@ -28,7 +28,9 @@ def prediction():
     spec = importlib.util.spec_from_file_location("predict_scaling", FOLDER / "predict_scaling.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)  # where side_by_side is, as for a script
+        spec.loader.exec_module(module)
     return module
 
 

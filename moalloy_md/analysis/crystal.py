@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from moalloy_md.analysis.ovito_support import load_ovito, refused_frame
+from moalloy_md.analysis.ovito_support import load_ovito, need_frames, refused_frame
 from moalloy_md.analysis.statistics import Estimate, estimate_mean
 from moalloy_md.errors import DataError
 
@@ -98,8 +98,7 @@ def crystal_series(
     OvitoError
         If OVITO, or a system library that it needs, is missing.
     """
-    if not frames:
-        raise DataError("expected frames of a trajectory, found none: was dump_interval too long?")
+    need_frames(frames)
     counts = [row for frame in frames for row in _count_structures(frame, rmsd_cutoff)]
     table = np.array(counts, dtype=np.float64)
     fractions = table[:, 1:4] / table[:, 4:5]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +33,18 @@ def load_ovito() -> ModuleType:
         raise OvitoError(_what_is_missing(error)) from error
     module: ModuleType = ovito
     return module
+
+
+def need_frames(frames: Sequence[Path]) -> None:
+    """Refuse a trajectory without frames.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if not frames:
+        raise DataError("expected frames of a trajectory, found none: was dump_interval too long?")
 
 
 @contextmanager

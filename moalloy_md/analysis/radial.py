@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from moalloy_md.analysis.ovito_support import load_ovito, refused_frame
-from moalloy_md.errors import DataError
+from moalloy_md.analysis.ovito_support import load_ovito, need_frames, refused_frame
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ def radial_distribution(
     OvitoError
         If OVITO, or a system library that it needs, is missing.
     """
-    if not frames:
-        raise DataError("expected frames of a trajectory, found none: was dump_interval too long?")
+    need_frames(frames)
     ovito = load_ovito()
     counting = ovito.modifiers.CoordinationAnalysisModifier(
         cutoff=cutoff_angstrom, number_of_bins=n_bins
