@@ -31,7 +31,7 @@ _STEP_ANGSTROM = 0.001
 _N_FRAMES = 8
 
 #: Shapes of foundation models: two residual blocks, max_ell 3, correlation 3, radial network
-#: 64-64-64. The first is the bundled base model's, the others MACE-MP-0 small and medium.
+#: 64-64-64. The first is a small one for speed, the others MACE-MP-0 small and medium.
 MODELS: dict[str, dict[str, Any]] = {
     "32x0e": {"hidden": "32x0e", "r_max": 5.0, "num_bessel": 8},
     "128x0e": {"hidden": "128x0e", "r_max": 6.0, "num_bessel": 10},
