@@ -1,8 +1,10 @@
 """The cells that moalloy-base is pretrained on: crystals of Mo and its 20 dopants, from a seed.
 
-    python cells.py OUT.extxyz
+    python cells.py first OUT.extxyz
+    python cells.py more OUT.extxyz
 
-writes them unlabelled. Nothing here depends on the order in which cells are made: each one is
+writes them unlabelled: the first 4,795, and those that were added where the first training had learnt
+its own cells better than others. Nothing here depends on the order in which cells are made: each one is
 drawn by a random generator that its own name seeds, so any part can be made again by itself.
 """
 
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.build import bcc100, bcc110, bcc111, bulk, fcc111
+from ase.build import bcc100, bcc110, bcc111, bulk, fcc111, surface
 from ase.data import covalent_radii
 from ase.io import write
 from ase.neighborlist import neighbor_list
@@ -60,13 +62,23 @@ HOT = Recipe(volume=(0.9, 1.16), strain=0.02, rattle=(0.15, 0.36))
 DENSE = Recipe(volume=(0.5, 0.85), strain=0.03, rattle=(0.0, 0.15))
 
 
-def make_cells() -> Iterator[Atoms]:
-    """Yield all cells: ``info`` has name, group, category, host and state (``ideal`` or ``noneq``)."""
-    for part in (
-        _elements, _binaries, _ternaries, _dilute, _solutions, _molybdenum, _vacancies, _surfaces,
-        _dense,
-    ):  # fmt: skip
-        yield from part()
+def make_cells(part: str) -> Iterator[Atoms]:
+    """Yield the ``first`` cells or ``more``.
+
+    Their ``info`` has name, group, category, host and state (``ideal`` or ``noneq``).
+    """
+    categories = {
+        "first": (
+            _elements, _binaries, _ternaries, _dilute, _solutions, _molybdenum, _vacancies,
+            _surfaces, _dense,
+        ),
+        "more": (
+            _more_elements, _more_binaries, _more_ternaries, _more_vacancies, _more_surfaces,
+            _more_dense,
+        ),
+    }[part]  # fmt: skip
+    for category in categories:
+        yield from category()
 
 
 def is_too_close(atoms: Atoms, fraction: float = CLOSEST) -> bool:
@@ -108,11 +120,17 @@ def _binaries() -> Iterator[Atoms]:
 
 
 def _ternaries() -> Iterator[Atoms]:
+    for triple in _triples()[0]:
+        name = f"ternary-{''.join(triple)}"
+        yield _cell(_random_alloy(triple, name), WARM, name, "ternary")
+
+
+def _triples() -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """260 triples of elements, drawn at random, and all others."""
     triples = list(combinations(ELEMENTS, 3))
-    rng = _rng("ternaries")
-    for i in rng.choice(len(triples), size=260, replace=False):
-        name = f"ternary-{''.join(triples[i])}"
-        yield _cell(_random_alloy(triples[i], name), WARM, name, "ternary")
+    drawn = _rng("ternaries").choice(len(triples), size=260, replace=False)
+    others = sorted(set(range(len(triples))) - {int(i) for i in drawn})
+    return [triples[i] for i in drawn], [triples[i] for i in others]
 
 
 def _dilute() -> Iterator[Atoms]:
@@ -207,6 +225,95 @@ def _dense() -> Iterator[Atoms]:
         yield _cell(_random_alloy(elements, name), DENSE, name, "dense")
 
 
+def _more_elements() -> Iterator[Atoms]:
+    for x in ELEMENTS:
+        copies = 4 * (3 if x == HOST or x in MISCIBLE else 1)  # as many as the first cells have
+        for lattice in _LATTICES:
+            primitive = _crystal(x, lattice)
+            for k in range(copies, copies + 6):
+                yield _cell(primitive, STRAINED, f"element-{x}-{lattice}-strain-{k}", "element")
+            larger = primitive.repeat((2, 2, 2) if len(primitive) == 1 else (2, 2, 1))
+            for k in range(copies // 2, copies // 2 + 3):
+                recipe = (WARM, HOT)[k % 2]
+                yield _cell(larger, recipe, f"element-{x}-{lattice}-rattle-{k}", "element")
+
+
+def _more_binaries() -> Iterator[Atoms]:
+    for a, b in combinations(ELEMENTS, 2):
+        first = 4 if a == HOST else 1
+        for label, ordered in _ordered(a, b):
+            for k in range(first, first + 2):
+                recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}{k}".encode()) % 3]
+                yield _cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
+        for label, ordered in _more_ordered(a, b):
+            recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}".encode()) % 3]
+            yield _cell(ordered, recipe, f"binary-{a}{b}-{label}-0", "binary")
+        for k, recipe in enumerate((IDEAL, STRAINED, STRAINED, WARM, WARM, HOT)):
+            name = f"binary-{a}{b}-random{k}-0"
+            yield _cell(_random_alloy((a, b), name), recipe, name, "binary")
+
+
+def _more_ternaries() -> Iterator[Atoms]:
+    for i, triple in enumerate(_triples()[1]):
+        name = f"ternary-{''.join(triple)}"
+        recipe = (STRAINED, WARM, WARM, HOT)[i % 4]
+        yield _cell(_random_alloy(triple, name), recipe, name, "ternary")
+
+
+def _more_vacancies() -> Iterator[Atoms]:
+    host = bulk(HOST, "bcc", a=3.16, cubic=True).repeat(2)
+    volume = 16 * ATOMIC_VOLUME[HOST]
+    for x in ELEMENTS:
+        for k in range(10 if x == HOST else 4):
+            atoms = host.copy()
+            atoms.symbols[nth_neighbour(host, k % 3 + 1)] = x
+            # every fourth is a pair of vacancies, first or second neighbours
+            del atoms[[0, nth_neighbour(host, k // 4 % 2 + 1)] if k % 4 == 3 else [0]]
+            recipe = (WARM, Recipe(volume=(0.97, 1.08), strain=0.02), HOT)[k % 3]
+            yield _cell(atoms, recipe, f"vacancy-Mo{x}-more-{k}", "vacancy", volume=volume)
+        for lattice in _LATTICES:
+            own = _crystal(x, lattice)
+            own = own.repeat((2, 2, 2) if len(own) == 1 else (2, 2, 1))
+            own_volume = len(own) * ATOMIC_VOLUME[x]
+            del own[0]
+            name = f"vacancy-{x}-{lattice}-0"
+            yield _cell(own, WARM, name, "vacancy", volume=own_volume)
+
+
+def _more_surfaces() -> Iterator[Atoms]:
+    for x in ELEMENTS:
+        edge = (2 * ATOMIC_VOLUME[x]) ** (1 / 3)
+        crystal = bulk(x, "bcc", a=edge, cubic=True)
+        faces = [(1, 1, 0), (1, 0, 0), (1, 1, 1), (2, 1, 0), (2, 1, 1), (3, 1, 0)]
+        if x == HOST:
+            faces += [(2, 2, 1), (3, 2, 0), (3, 1, 1), (3, 2, 1), (3, 3, 2)]
+        for face in faces:
+            slab = surface(crystal, face, 4 if face == (1, 1, 0) else 6, vacuum=6.0)
+            slab = slab[: 14 if len(slab) > 20 else len(slab)]
+            label = "".join(map(str, face))
+            for k in range(5 if x == HOST else 2):
+                name = f"surface-{x}-{label}-more-{k}"
+                yield _slab(slab, name, rattle_angstrom=(0.0, 0.08, 0.03, 0.12, 0.2)[k])
+    edge = (2 * ATOMIC_VOLUME[HOST]) ** (1 / 3)
+    for x in ALL_DOPANTS:
+        for face, build, size in (
+            ("110", bcc110, (1, 2, 4)), ("100", bcc100, (2, 1, 5)), ("111", bcc111, (1, 1, 8)),
+        ):  # fmt: skip
+            for k in range(2):
+                slab = build(HOST, size, a=edge, vacuum=6.0)
+                slab.symbols[(-1, -2)[k]] = x  # where dopants segregate to: the outermost layers
+                name = f"surface-Mo{x}-{face}-more-{k}"
+                yield _slab(slab, name, rattle_angstrom=(0.04, 0.1)[k])
+
+
+def _more_dense() -> Iterator[Atoms]:
+    pairs = [(x, x) for x in ELEMENTS] + list(combinations(ELEMENTS, 2))
+    for i, (a, b) in enumerate(pairs):
+        name = f"dense-{a}{b}-more"
+        elements = (a, b, HOST) if i % 2 else (a, b)
+        yield _cell(_random_alloy(elements, name), DENSE, name, "dense")
+
+
 def _ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
     """B2, L1_0, L1_2 and D0_3 in their primitive cells, with edges of one: volumes come later."""
     yield "B2", Atoms([a, b], scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], cell=np.eye(3))
@@ -218,6 +325,24 @@ def _ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
         fcc = 0.5 * (np.ones((3, 3)) - np.eye(3))
         quarters = [(0, 0, 0), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), (0.75, 0.75, 0.75)]
         yield f"D03-{many}3{few}", Atoms([few, *[many] * 3], scaled_positions=quarters, cell=fcc)
+
+
+def _more_ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
+    """B32, C11_b and D0_19 in their primitive cells."""
+    fcc = 0.5 * (np.ones((3, 3)) - np.eye(3))
+    quarters = [(0, 0, 0), (0.25, 0.25, 0.25), (0.5, 0.5, 0.5), (0.75, 0.75, 0.75)]
+    yield "B32", Atoms([a, a, b, b], scaled_positions=quarters, cell=fcc)
+    hexagonal = _crystal(HOST, "hcp").repeat((2, 2, 1))
+    # one atom of four in each of two layers, as far from each other as they can be
+    few_at = [0, int(np.argmax(hexagonal.get_distances(0, range(len(hexagonal)), mic=True)))]
+    for many, few in ((a, b), (b, a)):
+        body = np.array([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 1.5]])
+        positions = np.array([(0, 0, 0), (0.5, 0.5, 0.5), (0, 0, 1)])
+        yield f"C11b-{many}2{few}", Atoms([few, many, many], positions=positions, cell=body)
+        symbols = [few if i in few_at else many for i in range(len(hexagonal))]
+        ordered = hexagonal.copy()
+        ordered.symbols = symbols
+        yield f"D019-{many}3{few}", ordered
 
 
 def _random_alloy(elements: tuple[str, ...], name: str) -> Atoms:
@@ -297,9 +422,9 @@ def _rng(name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
 
 
-def main(out: Path) -> None:
-    """Write all cells and print how many there are of each category."""
-    cells = list(make_cells())
+def main(part: str, out: Path) -> None:
+    """Write the cells of a part and print how many there are of each category."""
+    cells = list(make_cells(part))
     names = [atoms.info["name"] for atoms in cells]
     if len(set(names)) != len(names):
         raise RuntimeError("two cells have one name")
@@ -311,4 +436,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

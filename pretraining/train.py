@@ -1,10 +1,11 @@
 """Pretrain a base model with mace-torch; the same command goes on with a training that was killed.
 
-    python train.py SIZE DATA_FOLDER OUT_FOLDER [--epochs N] [--fraction F]
+    python train.py SIZE DATA_FOLDER OUT_FOLDER [--epochs N] [--fraction F] [--start MODEL] ...
 
 DATA_FOLDER holds train.extxyz, valid.extxyz (split of the teacher's cells) and core.extxyz (close
 pairs), OUT_FOLDER gets model.model and history.jsonl. The loop is mace-torch's own, run and resumed by
 the trainer of `moalloy train`; what differs is the repulsion (repulsion.py) and the loss, which takes stresses in.
+With --start it begins with the weights of an earlier training of the same size, and keeps its E0s.
 """
 
 import argparse
@@ -72,7 +73,9 @@ OPTIMISATION = {
 FINAL_FRACTION = 0.01
 
 
-def options(size: str, data: Path, work: Path, *, epochs: int, seed: int) -> list[str]:
+def options(
+    size: str, data: Path, work: Path, *, epochs: int, seed: int, changed: dict[str, Any]
+) -> list[str]:
     """Return the options of mace_run_train."""
     e0s, _ = average_e0s(read_dataset(data / "train.extxyz"))
     given: dict[str, Any] = {
@@ -95,17 +98,23 @@ def options(size: str, data: Path, work: Path, *, epochs: int, seed: int) -> lis
         **NETWORK,
         **SIZES[size],
         **OPTIMISATION,
+        **changed,
     }
     flags = ("--pair_repulsion", "--amsgrad", "--ema", "--save_cpu")
     return [*(f"--{name}={value}" for name, value in given.items()), *flags]
 
 
-def with_published_screening(configure: Any) -> Any:
-    """Wrap the function that builds mace-torch's model."""
+def prepared(configure: Any, start: Path | None) -> Any:
+    """Wrap the function that builds mace-torch's model: repulsion, and the weights to start with."""
 
     def build(*arguments: Any, **named: Any) -> Any:
         model, output = configure(*arguments, **named)
         set_published_screening(model.pair_repulsion_fn)
+        if start is not None:
+            earlier = torch.load(start, map_location="cpu", weights_only=False)  # our own file
+            model.load_state_dict(earlier.state_dict())
+            for block, before in zip(model.interactions, earlier.interactions, strict=True):
+                block.avg_num_neighbors = before.avg_num_neighbors  # no part of the state
         return model, output
 
     return build
@@ -121,14 +130,22 @@ def main() -> None:
     parser.add_argument("--fraction", type=float, default=1.0, help="of the training cells")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start", type=Path, help="model.model of an earlier training")
+    parser.add_argument("--batch-size", type=int, default=OPTIMISATION["batch_size"])
+    parser.add_argument("--lr", type=float, default=OPTIMISATION["lr"])
+    parser.add_argument("--energy-weight", type=float, default=OPTIMISATION["energy_weight"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     work = given.out.absolute() / "trainer"
     work.mkdir(parents=True, exist_ok=True)
     cells = read(given.data / "train.extxyz", ":") + read(given.data / "core.extxyz", ":")
     write(work / "train.extxyz", cells[:: round(1 / given.fraction)], format="extxyz")
-    trainer.run_train.configure_model = with_published_screening(trainer.run_train.configure_model)
-    chosen = options(given.size, given.data, work, epochs=given.epochs, seed=given.seed)
+    build = prepared(trainer.run_train.configure_model, given.start)
+    trainer.run_train.configure_model = build
+    changed = {name: getattr(given, name) for name in ("batch_size", "lr", "energy_weight")}
+    chosen = options(
+        given.size, given.data, work, epochs=given.epochs, seed=given.seed, changed=changed
+    )
     (given.out / "options.json").write_text(json.dumps(chosen, indent=2) + "\n")
     trainer.main([str(work / "state"), "0", *chosen])
     shutil.copy(work / "model.model", given.out / "model.model")

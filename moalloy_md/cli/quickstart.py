@@ -36,11 +36,16 @@ def quickstart_command(
         return
     test, lattice = summary["test"], summary["md"]["lattice_parameter_angstrom"]
     bcc = summary["md"]["bcc_fraction"]
+    compared = "".join(
+        f"\n  {row['model']:10s} {row['shifted_energy_mae_mev_per_atom']:5.1f} meV/atom "
+        f"(references aligned), {row['force_mae_mev_per_angstrom']:3.0f} meV/Å"
+        for row in summary["compared"]
+    )
     Console().print(
         f"test cells ({summary['data']['n_test']}): energy MAE "
         f"{test['energy_mae_mev_per_atom']:.1f} meV/atom, force MAE "
         f"{test['force_mae_mev_per_angstrom']:.0f} meV/Å "
-        f"(predicting zero: {test['mean_abs_force_mev_per_angstrom']:.0f})\n"
+        f"(predicting zero: {test['mean_abs_force_mev_per_angstrom']:.0f}){compared}\n"
         f"MD: {summary['md']['steps']} steps, lattice parameter {lattice['value']:.4f} ± "
         f"{lattice['error']:.4f} Å{'' if bcc is None else f', {100 * bcc:.1f} % bcc'}\n"
         f"report: {out / REPORT}",

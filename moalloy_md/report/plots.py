@@ -1,6 +1,8 @@
 """Plots for reports, as PNG in memory. No display is needed and no global state is touched."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,21 +65,24 @@ def history_plot(
     return png(figure)
 
 
-def learning_plot(
-    epochs: ArrayLike,
-    energy_mae_mev_per_atom: ArrayLike,
-    force_mae_mev_per_angstrom: ArrayLike,
-    *,
-    kept_epoch: int,
-) -> bytes:
-    """Draw the validation errors against the epochs.
+@dataclass(frozen=True)
+class LearningCurve:
+    """Errors on the validation cells during one training."""
 
-    Parameters
-    ----------
-    epochs, energy_mae_mev_per_atom, force_mae_mev_per_angstrom
-        ``(n,)`` each; mean absolute errors on the validation set, meV/atom and meV/Å.
-    kept_epoch
-        The epoch whose weights were kept.
+    name: str
+    """What the legend calls it."""
+    epochs: ArrayLike
+    """``(n,)``."""
+    energy_mae_mev_per_atom: ArrayLike
+    """``(n,)``."""
+    force_mae_mev_per_angstrom: ArrayLike
+    """``(n,)``."""
+    kept_epoch: int
+    """The epoch whose weights were kept."""
+
+
+def learning_plot(curves: Sequence[LearningCurve]) -> bytes:
+    """Draw the validation errors of up to three trainings against the epochs.
 
     Returns
     -------
@@ -87,18 +92,24 @@ def learning_plot(
     from matplotlib.ticker import LogLocator
 
     figure, (upper, lower) = new_figure(rows=2, height=4.2)
-    for axes, errors, label in (
-        (upper, energy_mae_mev_per_atom, "energy (meV/atom)"),
-        (lower, force_mae_mev_per_angstrom, "force (meV/Å)"),
-    ):
-        axes.plot(np.asarray(epochs), np.asarray(errors), color=LINE, linewidth=1.1)
-        axes.axvline(kept_epoch, color=ACCENT, linewidth=1.0, linestyle="--")
+    for curve, colour in zip(curves, (LINE, ACCENT, QUIET), strict=False):
+        for axes, errors in (
+            (upper, curve.energy_mae_mev_per_atom),
+            (lower, curve.force_mae_mev_per_angstrom),
+        ):
+            epochs, values = np.asarray(curve.epochs), np.asarray(errors)
+            axes.plot(epochs, values, color=colour, linewidth=1.1, label=curve.name)
+            kept = epochs == curve.kept_epoch
+            axes.plot(epochs[kept], values[kept], "o", color=colour, markersize=5)
+    for axes, label in ((upper, "energy (meV/atom)"), (lower, "force (meV/Å)")):
         axes.set_yscale("log")
         # the errors may stay within a decade, whose ends alone would be labelled
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
         axes.set_ylabel(label)
+    if len(curves) > 1:
+        upper.legend(frameon=False)
     lower.set_xlabel("epoch")
     return png(figure)
 

@@ -59,7 +59,9 @@ def write_quickstart_report(
         Content of ``summary.json``: nested mappings with the keys `REQUIRED`. Shown where given:
         ``data.n_valid``, ``data.n_train_groups``, ``data.n_valid_groups``, ``data.n_test_groups``,
         ``data.elements``; ``test.energy_mae_interval``, ``test.force_mae_interval`` (pairs, 95 %),
-        ``test.interval_method``; ``md.composition``, ``md.n_atoms``, ``md.temperature_k``,
+        ``test.interval_method``; ``compared``, one entry a model with ``model``,
+        ``energy_mae_mev_per_atom``, ``shifted_energy_mae_mev_per_atom`` and
+        ``force_mae_mev_per_angstrom``; ``md.composition``, ``md.n_atoms``, ``md.temperature_k``,
         ``md.timestep_ps``.
     error_pictures, pictures
         Shown under the errors and under the MD results, in this order.
@@ -91,6 +93,7 @@ def write_quickstart_report(
         "quickstart.html.j2",
         data=summary["data"],
         test=summary["test"],
+        compared=summary.get("compared", []),
         md=summary["md"],
         wall_s=summary["wall_s"],
         error_pictures=error_pictures,

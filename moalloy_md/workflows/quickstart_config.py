@@ -4,7 +4,7 @@ from pydantic import Field
 
 from moalloy_md.config import DType, StrictModel
 from moalloy_md.errors import ConfigError
-from moalloy_md.potentials.train_config import MaceArchitecture, Optimisation
+from moalloy_md.potentials.train_config import Optimisation
 
 #: Below so many test cells grouped cross-validation would be needed to know an error.
 _MIN_TEST_CELLS = 15
@@ -20,10 +20,13 @@ class QuickstartConfig(StrictModel):
     test_fraction: float = Field(default=0.3, gt=0, lt=1)
     """Part of the cells that tests. More than the usual tenth: below 15 cells an error means
     little."""
-    model: MaceArchitecture = MaceArchitecture()
-    """The network."""
-    optimisation: Optimisation = Optimisation()
-    """How it is trained."""
+    foundation: str = "base-small"
+    """What is fine-tuned, and whose network is trained from scratch: ``base-small`` and its kin,
+    which come with the package, a ``.model`` file, or a name that mace-torch knows and downloads."""
+    fine_tuning: Optimisation = Optimisation(max_epochs=60, learning_rate=1e-3)
+    """How it is fine-tuned."""
+    scratch: Optimisation = Optimisation(max_epochs=60, learning_rate=1e-2)
+    """How random weights are trained: as many epochs, in larger steps than learnt ones bear."""
     dtype: DType = "float32"
     """Precision of training, export and MD."""
     dopant: str = "Re"

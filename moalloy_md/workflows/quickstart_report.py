@@ -10,6 +10,7 @@ import numpy as np
 from moalloy_md.elements import HOST
 from moalloy_md.rundir import RunDirectory
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
+from moalloy_md.workflows.quickstart_fit import FINE_TUNED, SCRATCH
 from moalloy_md.workflows.quickstart_md import warnings_about
 
 REPORT = "report.html"
@@ -25,10 +26,10 @@ _IMAGES = (
 )
 _PURPOSE = "So few cells make a model for trying the chain, not one to publish with."
 
-_PARITY_CAPTION = "Predicted against DFT energies and forces of the test cells."
+_PARITY_CAPTION = "The fine-tuned model's energies and forces of the test cells against DFT."
 _LEARNING_CAPTION = (
-    "Mean absolute errors on the validation cells during the training; the dashed line is the "
-    "epoch whose weights were kept."
+    "Mean absolute errors on the validation cells during the trainings; the dots are the epochs "
+    "whose weights were kept."
 )
 _PICTURE_CAPTION = "The last frame: {host} in grey, {dopant} in colour. Drawn by OVITO."
 _HISTORY_CAPTION = (
@@ -61,7 +62,7 @@ def write_report(
     from moalloy_md.report.plots import history_plot
     from moalloy_md.report.quickstart import Picture, write_quickstart_report
 
-    parity_plot = (run.path / "evaluate" / "parity.png").read_bytes()
+    parity_plot = (run.path / "evaluate" / FINE_TUNED / "parity.png").read_bytes()
     write_quickstart_report(
         run.path / REPORT,
         summary,
@@ -97,16 +98,22 @@ def _parity_checks(parity: dict[str, Any]) -> list[Any]:
 
 def _learning_plot(folder: Path) -> bytes:
     from moalloy_md.potentials.train import HISTORY
-    from moalloy_md.report.plots import learning_plot
+    from moalloy_md.report.plots import LearningCurve, learning_plot
 
-    lines = (folder / HISTORY).read_text().splitlines()
-    history = [json.loads(line) for line in lines]
-    return learning_plot(
-        [entry["epoch"] for entry in history],
-        [1000.0 * entry["mae_e_per_atom"] for entry in history],
-        [1000.0 * entry["mae_f"] for entry in history],
-        kept_epoch=min(history, key=lambda entry: entry["loss"])["epoch"],
-    )
+    curves = []
+    for name in (FINE_TUNED, SCRATCH):
+        lines = (folder / name / HISTORY).read_text().splitlines()
+        history = [json.loads(line) for line in lines]
+        curves.append(
+            LearningCurve(
+                name=name,
+                epochs=[entry["epoch"] for entry in history],
+                energy_mae_mev_per_atom=[1000.0 * entry["mae_e_per_atom"] for entry in history],
+                force_mae_mev_per_angstrom=[1000.0 * entry["mae_f"] for entry in history],
+                kept_epoch=min(history, key=lambda entry: entry["loss"])["epoch"],
+            )
+        )
+    return learning_plot(curves)
 
 
 def _of_atoms(
@@ -148,8 +155,9 @@ def _made_by(config: QuickstartConfig, summary: dict[str, Any], out: Path) -> li
         f"--test-fraction {config.test_fraction:g} --out {where}/split"
     )
     errors = (
-        f"moalloy evaluate --model {where}/train/model.model --data {where}/split/test.extxyz "
-        f"--out {where}/evaluate"
+        f"moalloy evaluate --model {where}/train/{FINE_TUNED}/model.model "
+        f"--data {where}/split/test.extxyz --train {where}/split/train.extxyz "
+        f"--out {where}/evaluate/{FINE_TUNED}"
     )
     md = (
         f"lmp -in {shlex.quote(str(input_file('in.npt')))} -var bundle {where}/bundle "
@@ -160,8 +168,11 @@ def _made_by(config: QuickstartConfig, summary: dict[str, Any], out: Path) -> li
     return [
         (f"moalloy quickstart --out {where}", "all of it"),
         (split, "the split"),
-        (errors, "the errors"),
-        (f"moalloy export {where}/train/model.model --out {where}/bundle", "the bundle"),
+        (errors, "the errors of the fine-tuned model"),
+        (
+            f"moalloy export {where}/train/{FINE_TUNED}/model.model --out {where}/bundle",
+            "the bundle",
+        ),
         (md, f"the MD, in {out / 'md'}"),
     ]
 
@@ -169,6 +180,7 @@ def _made_by(config: QuickstartConfig, summary: dict[str, Any], out: Path) -> li
 def _next_commands(out: Path, dopant: str) -> list[tuple[str, str]]:
     from moalloy_md.lammps.inputs import input_file
 
+    model = out / "train" / FINE_TUNED / "model.model"
     by_hand = (
         f"mkdir npt && cd npt && lmp -in {input_file('in.npt')} -var bundle {out}/bundle "
         f'-var structure {out}/md/structure.data -var elements "{HOST} {dopant}" -var steps 10000'
@@ -179,13 +191,13 @@ def _next_commands(out: Path, dopant: str) -> list[tuple[str, str]]:
             "moalloy dataset split DATA.extxyz --protocol lodo-strict --held-out W --out split",
             "hold one dopant out of your own cells",
         ),
-        ("moalloy train CONFIG.yaml --out run", "train on them; the same command resumes"),
+        ("moalloy train CONFIG.yaml --out run", "fine-tune on them; the same command resumes"),
         (
-            f"moalloy evaluate --model {out}/train/model.model --data DATA.extxyz --out errors",
+            f"moalloy evaluate --model {model} --data DATA.extxyz --out errors",
             "errors on other cells, with predictions and a parity plot",
         ),
         (
-            f"moalloy export {out}/train/model.model --elements {HOST},{dopant} --out bundle",
+            f"moalloy export {model} --elements {HOST},{dopant} --out bundle",
             "a smaller, faster bundle of two elements",
         ),
         (by_hand, "the same MD by hand, in a folder of its own"),

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from moalloy_md.analysis.statistics import Estimate
 from moalloy_md.errors import DataError
 from moalloy_md.report.numbers import significant, with_error
-from moalloy_md.report.plots import distribution_plot, history_plot, learning_plot
+from moalloy_md.report.plots import (
+    LearningCurve,
+    distribution_plot,
+    history_plot,
+    learning_plot,
+)
 from moalloy_md.report.quickstart import (
     REQUIRED,
     ParityCheck,
@@ -209,7 +214,8 @@ def pixels(png):
 def test_learning_curve_marks_the_epoch_that_was_kept():
     epochs, errors = np.arange(50), 100.0 * 0.95 ** np.arange(50)
     early, late = (
-        pixels(learning_plot(epochs, errors, 5 * errors, kept_epoch=kept)) for kept in (5, 45)
+        pixels(learning_plot([LearningCurve("one", epochs, errors, 5 * errors, kept_epoch=kept)]))
+        for kept in (5, 45)
     )
     changed = np.flatnonzero(np.abs(early - late).max(axis=(0, 2)) > 0.1) / early.shape[1]
     assert changed.min() < 0.3

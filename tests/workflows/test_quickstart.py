@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from support.models import random_model, save_model
 
 CONFIG = """
-model: {channels: 8, max_ell: 2, r_max_angstrom: 4.5}
-optimisation: {max_epochs: 40}
+foundation: foundation.model
+fine_tuning: {max_epochs: 40}
+scratch: {max_epochs: 8}
 repeat: 2
 dopant_fraction: 0.0625
 temperature_k: 100
@@ -68,10 +70,15 @@ def kill(process, folder):
 def finished(tmp_path_factory, torch_plugin):
     folder = tmp_path_factory.mktemp("quick")
     (folder / "config.yaml").write_text(CONFIG)
+    foundation = random_model(
+        elements=("Ti", "V", "Zr", "Nb", "Mo", "Hf", "Ta", "W", "Re"),
+        hidden="8x0e", max_ell=2, correlation=2, zbl=True, scaled=False, dtype="float32",
+    )  # fmt: skip
+    save_model(foundation, folder / "foundation.model")
     out = folder / "quickstart"
 
     process = start(folder)
-    log = out / "train" / "train.log"
+    log = out / "train" / "fine-tuned" / "train.log"
     wait_until(lambda: log.exists() and len(epochs_in(log.read_text())) >= 6, process)
     kill(process, folder)
 
@@ -109,15 +116,37 @@ def test_summary_has_the_promised_keys(finished):
     assert summary["wall_s"] > 1
 
 
+def test_three_models_stand_side_by_side(finished):
+    """What is said of each is what its own evaluation wrote, and the page shows it."""
+    out = finished / "quickstart"
+    summary = json.loads((out / "summary.json").read_text())
+    page = (out / "report.html").read_text()
+    assert [row["model"] for row in summary["compared"]] == ["zero-shot", "scratch", "fine-tuned"]
+    for row in summary["compared"]:
+        metrics = json.loads((out / "evaluate" / row["model"] / "metrics.json").read_text())
+        aligned = metrics["shifted"]["energy_mae_mev_per_atom"]
+        assert row["force_mae_mev_per_angstrom"] == metrics["force_mae_mev_per_angstrom"]
+        assert row["shifted_energy_mae_mev_per_atom"] == aligned
+        assert f"<th>{row['model']}</th>" in page
+    zero_shot, _, fine_tuned = summary["compared"]
+    shifted = "shifted_energy_mae_mev_per_atom"
+    assert fine_tuned[shifted] < zero_shot[shifted] < zero_shot["energy_mae_mev_per_atom"]
+    assert fine_tuned["force_mae_mev_per_angstrom"] < zero_shot["force_mae_mev_per_angstrom"]
+    assert summary["test"]["force_mae_mev_per_angstrom"] == fine_tuned["force_mae_mev_per_angstrom"]
+
+
 def test_lattice_parameter_is_that_of_the_log(finished):
     """Read from LAMMPS's own log by hand: 16 atoms on bcc sites, 2 in each cubic cell."""
     folder = finished
     rows = {}
     for path in (folder / "quickstart" / "md").glob("log.*.lammps"):
+        names = []
         for line in path.read_text().splitlines():
             parts = line.split()
-            if len(parts) == 11 and parts[0].isdigit():
-                rows[int(parts[0])] = float(parts[7])
+            if parts[:1] == ["Step"]:
+                names = parts
+            elif names and len(parts) == len(names) and parts[0].isdigit():
+                rows[int(parts[0])] = float(parts[names.index("Volume")])
     volumes = [rows[step] for step in sorted(rows)]
     summary = json.loads((folder / "quickstart" / "summary.json").read_text())
     found = summary["md"]["lattice_parameter_angstrom"]
@@ -128,7 +157,7 @@ def test_lattice_parameter_is_that_of_the_log(finished):
 
 
 def test_training_went_on_where_it_was(finished):
-    log = (finished / "quickstart" / "train" / "train.log").read_text()
+    log = (finished / "quickstart" / "train" / "fine-tuned" / "train.log").read_text()
     _, *starts = re.split(r"^# \d{4}-\d\d-.*trainer", log, flags=re.MULTILINE)
     first, second = map(epochs_in, starts)
     assert first[0] == 0
@@ -162,13 +191,15 @@ def test_report_shows_what_the_summary_says(finished):
 
 def test_again_it_does_nothing_and_says_so(finished):
     folder = finished
-    before = (folder / "quickstart" / "train" / "model.model").stat().st_mtime_ns
+    before = (folder / "quickstart" / "train" / "fine-tuned" / "model.model").stat().st_mtime_ns
     summary = (folder / "quickstart" / "summary.json").read_text()
     process = start(folder)
     assert process.wait(timeout=120) == 0
     screen = (folder / "screen").read_text()
-    assert screen.count("(done before)") >= 6
-    assert (folder / "quickstart" / "train" / "model.model").stat().st_mtime_ns == before
+    assert screen.count("(done before)") >= 7
+    assert (
+        folder / "quickstart" / "train" / "fine-tuned" / "model.model"
+    ).stat().st_mtime_ns == before
     assert (folder / "quickstart" / "summary.json").read_text() == summary
 
 
