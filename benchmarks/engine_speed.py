@@ -18,7 +18,7 @@ from rich.status import Status
 from side_by_side.command import run_command
 from side_by_side.contenders import Choice, measure
 from side_by_side.machine import describe_machine, describe_versions, load_average, now
-from side_by_side.models import MODELS, doped_molybdenum, model_files
+from side_by_side.models import MODELS, NAMES, doped_molybdenum, model_files
 from side_by_side.peers import (
     SYMMETRIX_FAST_MODES,
     SYMMETRIX_MODES,
@@ -39,7 +39,7 @@ def main(
     *,
     models: Annotated[
         str,
-        typer.Option(help="Comma between: 32x0e, 128x0e, 128x0e+128x1o, or paths of .model files."),
+        typer.Option(help=f"Comma between: {', '.join(NAMES)}, or paths of .model files."),
     ] = ",".join(MODELS),
     atoms: Annotated[
         str, typer.Option(help="Atoms in the cell, comma between: 2n³, as 1024 or 8192.")
@@ -97,9 +97,9 @@ def main(
 
 def _need_known(models: list[str], precisions: list[str]) -> None:
     for name in models:
-        if name not in MODELS and not Path(name).is_file():
+        if name not in NAMES and not Path(name).is_file():
             raise MoAlloyError(
-                f"--models: expected {', '.join(MODELS)} or a .model file, found {name}"
+                f"--models: expected {', '.join(NAMES)} or a .model file, found {name}"
             )
     for precision in precisions:
         if precision not in get_args(DType):

@@ -27,7 +27,7 @@ from side_by_side.machine import (
     now,
     processor_seconds,
 )
-from side_by_side.models import MODELS, ModelFiles, doped_molybdenum, model_files, write_frames
+from side_by_side.models import NAMES, ModelFiles, doped_molybdenum, model_files, write_frames
 from side_by_side.workers import Worker, openmp_environment
 
 from moalloy_md.errors import MoAlloyError
@@ -44,7 +44,7 @@ _SIDE_ATOMS = 432
 
 def main(
     *,
-    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "32x0e",
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(NAMES)}.")] = "32x0e",
     precisions: Annotated[str, typer.Option(help="Comma between.")] = "float32,float64",
     threads: Annotated[
         int, typer.Option(min=1, help="OpenMP threads of one rank, and of ASE's process.")
@@ -60,8 +60,8 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
 ) -> None:
     """Measure wall and processor time of a step: energy, forces and virial."""
-    if model not in MODELS:
-        raise MoAlloyError(f"--model: expected one of {', '.join(MODELS)}, found {model}")
+    if model not in NAMES:
+        raise MoAlloyError(f"--model: expected one of {', '.join(NAMES)}, found {model}")
     atoms = 128 if quick else _SIDE_ATOMS
     sizes = [] if quick or not rank_atoms else [int(n) for n in rank_atoms.split(",")]
     for n in sizes:

@@ -27,7 +27,7 @@ from side_by_side.machine import (
     now,
     processor_seconds,
 )
-from side_by_side.models import MODELS, model_files
+from side_by_side.models import NAMES, model_files
 from side_by_side.peers import benchmark_cache
 
 from moalloy_md.errors import MoAlloyError
@@ -133,7 +133,7 @@ class Case:
 def main(
     *,
     model: Annotated[
-        str, typer.Option(help=f"One of {', '.join(MODELS)}, or a .model file with Mo and Re.")
+        str, typer.Option(help=f"One of {', '.join(NAMES)}, or a .model file with Mo and Re.")
     ] = "32x0e",
     cells: Annotated[
         str, typer.Option(help="Cubic cells along each edge, comma between: n for 2n³ atoms.")
@@ -150,8 +150,8 @@ def main(
     ] = None,
 ) -> None:
     """Measure µs per atom and step, share of communication and sizes of messages."""
-    if model not in MODELS and not Path(model).is_file():
-        raise MoAlloyError(f"--model: expected {', '.join(MODELS)} or a .model file, found {model}")
+    if model not in NAMES and not Path(model).is_file():
+        raise MoAlloyError(f"--model: expected {', '.join(NAMES)} or a .model file, found {model}")
     console = Console(width=140, record=True)
     cases = [
         Case(cells=n, ranks=n_ranks)

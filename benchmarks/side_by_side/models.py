@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from moalloy_md.errors import ModelError
 from moalloy_md.potentials.quiet import known_warnings_ignored
+from moalloy_md.rundir import sha256
 from side_by_side.peers import benchmark_cache, convert_for_symmetrix
 
 _TESTS = Path(__file__).parents[2] / "tests"
@@ -37,6 +38,11 @@ MODELS: dict[str, dict[str, Any]] = {
     "128x0e": {"hidden": "128x0e", "r_max": 6.0, "num_bessel": 10},
     "128x0e+128x1o": {"hidden": "128x0e + 128x1o", "r_max": 6.0, "num_bessel": 10},
 }
+#: The model that comes with the package, with the elements of the cell alone.
+BASE = "base-small"
+
+NAMES = (*MODELS, BASE)
+
 _SHAPE = {"max_ell": 3, "correlation": 3, "radial_MLP": [64, 64, 64], "seed": 0}
 
 
@@ -47,7 +53,7 @@ class ModelFiles:
     Attributes
     ----------
     name
-        Key of `MODELS`, or the stem of the user's file.
+        One of `NAMES`, or the stem of the user's file.
     r_max
         Å.
     torch, native, symmetrix
@@ -62,7 +68,7 @@ class ModelFiles:
 
 
 def model_files(name: str, *, symmetrix_python: Path | None, folder: Path) -> ModelFiles:
-    """Make a model of `MODELS`, or take a ``.model`` file, in everybody's format.
+    """Make a model of `NAMES`, or take a ``.model`` file, in everybody's format.
 
     What takes long is kept in the cache; the engine's file is written anew, into `folder`.
 
@@ -75,7 +81,7 @@ def model_files(name: str, *, symmetrix_python: Path | None, folder: Path) -> Mo
 
     from moalloy_md.potentials.quiet import quiet_mace
 
-    path = _random_model_file(name) if name in MODELS else Path(name)
+    path = _file_of(name)
     with quiet_mace():
         model = torch.load(path, map_location="cpu", weights_only=False).double()
     if missing := [e for e in ELEMENTS if atomic_numbers[e] not in model.atomic_numbers.tolist()]:
@@ -85,12 +91,41 @@ def model_files(name: str, *, symmetrix_python: Path | None, folder: Path) -> Mo
     native = folder / f"{path.stem}.safetensors"
     _write_native(model, native)
     return ModelFiles(
-        name=name if name in MODELS else path.stem,
+        name=name if name in NAMES else path.stem,
         r_max=float(model.r_max),
         torch=path,
         native=native,
         symmetrix=symmetrix_python and _symmetrix_file(path, symmetrix_python),
     )
+
+
+def _file_of(name: str) -> Path:
+    if name == BASE:
+        return _base_model_file()
+    return _random_model_file(name) if name in MODELS else Path(name)
+
+
+def _base_model_file() -> Path:
+    from moalloy_md.potentials.base import base_files, load_base
+    from moalloy_md.potentials.elements_subset import keep_elements
+
+    size = BASE.removeprefix("base-")
+    digest = sha256(base_files(size).weights)[:12]
+    path = benchmark_cache() / f"{BASE}-{digest}.model"
+    if not path.is_file():
+        model = load_base(size)
+        keep_elements(model, [atomic_numbers[element] for element in ELEMENTS])
+        _save(model, path)
+    return path
+
+
+def _save(model: Any, path: Path) -> None:
+    sys.path.insert(0, str(_TESTS))
+    from support.models import save_model
+
+    temporary = path.with_suffix(".part")
+    save_model(model, temporary)
+    temporary.rename(path)
 
 
 def _random_model_file(name: str) -> Path:
@@ -99,13 +134,11 @@ def _random_model_file(name: str) -> Path:
     path = benchmark_cache() / f"{name}-{digest}.model"
     if not path.is_file():
         sys.path.insert(0, str(_TESTS))
-        from support.models import random_model, save_model
+        from support.models import random_model
 
         with known_warnings_ignored():
             model = random_model(elements=ELEMENTS, **MODELS[name], **_SHAPE)
-        temporary = path.with_suffix(".part")
-        save_model(model, temporary)
-        temporary.rename(path)
+        _save(model, path)
     return path
 
 
