@@ -42,3 +42,7 @@ class TrainingError(MoAlloyError):
 
 class RunDirectoryError(MoAlloyError):
     """A run directory belongs to somebody else, or to another configuration."""
+
+
+class RunDirectoryBusyError(RunDirectoryError):
+    """Another process is at work in a run directory."""

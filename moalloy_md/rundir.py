@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from moalloy_md import __version__
-from moalloy_md.errors import DataError, RunDirectoryError
+from moalloy_md.errors import DataError, RunDirectoryBusyError, RunDirectoryError
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -235,7 +235,7 @@ def _lock(path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise RunDirectoryError(
+        raise RunDirectoryBusyError(
             f"{path}: another moalloy command is at work in this folder. Wait for its end, or "
             "choose another folder"
         ) from None

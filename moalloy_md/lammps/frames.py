@@ -6,6 +6,9 @@ names: no frame is there twice, and one that the kill cut is made whole.
 
 from pathlib import Path
 
+from ase import Atoms
+from ase.io import read
+
 from moalloy_md.errors import DataError
 
 FOLDER = "frames"
@@ -36,3 +39,35 @@ def frame_files(run_dir: Path, *, first_step: int = 0) -> tuple[Path, ...]:
             + ": run longer, or give a smaller dump_interval"
         )
     return chosen
+
+
+def read_frame(path: Path) -> Atoms:
+    """Read one frame with ASE: elements, cell and wrapped positions, atoms in the order of their ids.
+
+    Parameters
+    ----------
+    path
+        A dump of ours, ``id type element x y z``, whole.
+
+    Returns
+    -------
+    Atoms
+        The corner of the cell is at the origin; ``info["step"]`` is the time step.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    try:
+        atoms = read(path, format="lammps-dump-text", index=0)
+    except (OSError, ValueError, IndexError, KeyError, StopIteration) as error:
+        raise DataError(
+            f"{path}: expected a whole frame of a LAMMPS dump, found one that cannot be read "
+            f"({error}). A frame that a kill cut is written again when the run goes on"
+        ) from error
+    atoms.positions -= atoms.get_celldisp().ravel()
+    atoms.set_celldisp((0.0, 0.0, 0.0))
+    atoms.calc = None
+    atoms.info["step"] = int(path.stem)
+    return atoms

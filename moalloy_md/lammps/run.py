@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,9 @@ _POLL_S = 0.2
 
 #: Called with the step that was just printed, and the total (None where it is not known).
 OnStep = Callable[[int, int | None], None]
-VariableValue = str | float | int | Path
+#: Called with a line of thermo output: values by the name of their column.
+OnRow = Callable[[Mapping[str, float]], None]
+VariableValue = str | float | int | Path | Sequence[Path]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def run_lammps(
     ranks: int = 1,
     threads: int = 1,
     on_step: OnStep | None = None,
+    on_row: OnRow | None = None,
 ) -> LammpsResult:
     """Run a LAMMPS input in a folder and wait for its end.
 
@@ -72,14 +75,17 @@ def run_lammps(
     run_dir
         Folder in which LAMMPS runs; made if it is not there.
     variables
-        Passed as ``-var name value``. A `Path` is made valid from `run_dir`. The variable
-        ``steps``, which all inputs of this package take, is the total that `on_step` is told.
+        Passed as ``-var name value``. A `Path`, or each of several, is made valid from `run_dir`.
+        The variable ``steps``, which all inputs of this package take, is the total that `on_step`
+        is told.
     ranks
         MPI ranks; more than one are started by ``mpiexec``.
     threads
         OpenMP threads of each rank.
     on_step
         Called at each line of thermo output, as it is written.
+    on_row
+        The same, with all that the line says. An exception in either ends LAMMPS.
 
     Raises
     ------
@@ -96,7 +102,7 @@ def run_lammps(
     run_dir.mkdir(parents=True, exist_ok=True)
     command = _command(input_file, run_dir, variables, ranks)
     screen = run_dir / SCREEN
-    output = _Output(total=_total_steps(variables), on_step=on_step)
+    output = _Output(total=_total_steps(variables), on_step=on_step, on_row=on_row)
     started = time.time()
     with ExitStack() as stack:
         sink = stack.enter_context(screen.open("w"))
@@ -144,7 +150,12 @@ def _variable_text(name: str, value: VariableValue, run_dir: Path) -> str:
         raise ConfigError(
             f"expected a LAMMPS variable name of letters, digits and underscores, found {name!r}"
         )
-    text = _path_text(value, run_dir) if isinstance(value, Path) else str(value)
+    if isinstance(value, Path):
+        text = _path_text(value, run_dir)
+    elif isinstance(value, str | float | int):
+        text = str(value)
+    else:
+        text = " ".join(_path_text(path, run_dir) for path in value)
     if not text.strip() or "\n" in text:
         raise ConfigError(f"LAMMPS variable {name}: expected one line of text, found {text!r}")
     return text
@@ -174,6 +185,7 @@ class _Output:
 
     total: int | None
     on_step: OnStep | None
+    on_row: OnRow | None
     failed: bool = False
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
     # a dictionary's keys are a set that keeps its order
@@ -196,8 +208,13 @@ class _Output:
         elif line.startswith("WARNING") and len(self.warnings) < _MAX_WARNINGS:
             self.warnings[line.removeprefix("WARNING:").strip()] = None
         row = self.reader.feed(line)
-        if row is not None and self.on_step is not None:
-            self.on_step(int(row[self.reader.columns.index("Step")]), self.total)
+        if row is None:
+            return
+        columns = self.reader.columns
+        if self.on_step is not None:
+            self.on_step(int(row[columns.index("Step")]), self.total)
+        if self.on_row is not None:
+            self.on_row(dict(zip(columns, row, strict=True)))
 
 
 def _follow(process: "subprocess.Popen[str]", screen: Path, output: _Output) -> int:

@@ -39,5 +39,23 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.{decimals}f} ± {error:.{decimals}f}"
 
 
+def with_error_in_brackets(value: float, error: float) -> str:
+    """Write ``value(error)``, the error in units of the last digit of the value: ``3.1652(12)``.
+
+    Parameters
+    ----------
+    value
+        Any finite number.
+    error
+        Its standard error, in the same unit, shown with two digits; at zero, `value` alone.
+    """
+    if error == 0:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(float(f"{error:.1e}")))
+    decimals = max(1 - exponent, 0)
+    shown = f"{error * 10**decimals:.0f}" if exponent < 0 else f"{error:.{decimals}f}"
+    return f"{value:.{decimals}f}({shown})"
+
+
 def _superscript(number: int) -> str:
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

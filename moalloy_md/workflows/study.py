@@ -11,8 +11,9 @@ from rich.table import Table
 
 from moalloy_md.config import load_config
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset
-from moalloy_md.errors import ConfigError, MoAlloyError, RunDirectoryError
+from moalloy_md.errors import ConfigError
 from moalloy_md.rundir import open_run
+from moalloy_md.workflows.job_queue import job_queue
 from moalloy_md.workflows.study_config import StudyConfig
 from moalloy_md.workflows.study_cost import CostLine, cost_table, show_costs
 from moalloy_md.workflows.study_plan import Run, chains, make_folds, make_runs, write_folds
@@ -188,21 +189,8 @@ def _done(out: Path) -> set[str]:
 def _submit(
     out: Path, config: StudyConfig, todo: Sequence[Run], executor: Executor, console: Console
 ) -> None:
-    try:
-        import submitit
-    except ImportError as error:
-        raise MoAlloyError(
-            "expected submitit for jobs of a cluster, found that it is not installed: "
-            "pip install submitit"
-        ) from error
     jobs_folder = out / "jobs"
-    try:
-        queue = submitit.AutoExecutor(folder=jobs_folder, cluster=executor)
-    except RuntimeError as error:
-        raise RunDirectoryError(
-            f"expected SLURM on this machine (sbatch), found none ({error}). Run this where jobs "
-            "are submitted, or use --executor here"
-        ) from error
+    queue = job_queue(jobs_folder, executor)
     slurm = config.slurm
     options: dict[str, Any] = {
         "name": "moalloy-study",

@@ -7,29 +7,17 @@ machine of a cluster too, and again after a kill.
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moalloy_md.config import validate
 from moalloy_md.errors import MoAlloyError, RunDirectoryError
-from moalloy_md.rundir import now, open_run, read_json, write_json
+from moalloy_md.rundir import open_run, read_json, write_json
+from moalloy_md.workflows.run_status import STATUS, RunStatus, read_status, write_status
 from moalloy_md.workflows.study_config import Paradigm, StudyConfig, training
 from moalloy_md.workflows.study_plan import RUNS, SPLITS, Run
 
-STUDY, STATUS = "study.json", "run.json"
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """How a run stands."""
-
-    state: str
-    """``waiting``, ``begun`` (running, or killed), ``done`` or ``failed``."""
-    error: str
-    """Why it failed."""
-    wall_s: float | None
-    """How long it took since it was last started."""
+STUDY = "study.json"
 
 
 def write_study(out: Path, config: StudyConfig, runs: list[Run]) -> None:
@@ -60,10 +48,7 @@ def read_study(out: Path) -> tuple[StudyConfig, list[Run]]:
 
 def status(out: Path, run: Run) -> RunStatus:
     """Say how a run stands."""
-    path = out / RUNS / run.name / STATUS
-    if not path.exists():
-        return RunStatus("waiting", "", None)
-    return RunStatus(**{key: read_json(path)[key] for key in ("state", "error", "wall_s")})
+    return read_status(out / RUNS / run.name)
 
 
 def do_chain(out: Path, names: list[str]) -> list[str]:
@@ -111,25 +96,18 @@ def do_run(out: Path, run: Run, *, watch: Callable[[Any], None] | None = None) -
             return False  # another process is at work on it: how it stands is for that one to say
         raise
     began = time.monotonic()
-    _write_status(folder, "begun")
+    write_status(folder, "begun")
     try:
         config, _ = read_study(out)
         _do(out, run, config, watch)
     except (MoAlloyError, OSError) as error:
-        _write_status(folder, "failed", str(error), time.monotonic() - began)
+        write_status(folder, "failed", str(error), time.monotonic() - began)
         return False
     except Exception:  # noqa: BLE001  whatever it was, the other runs go on
-        _write_status(folder, "failed", traceback.format_exc(), time.monotonic() - began)
+        write_status(folder, "failed", traceback.format_exc(), time.monotonic() - began)
         return False
-    _write_status(folder, "done", "", time.monotonic() - began)
+    write_status(folder, "done", "", time.monotonic() - began)
     return True
-
-
-def _write_status(
-    folder: Path, state: str, error: str = "", wall_s: float | None = None
-) -> None:  # fmt: skip
-    content = {"state": state, "error": error, "wall_s": wall_s, "time": now()}
-    write_json(folder / STATUS, content)
 
 
 def _do(out: Path, run: Run, config: StudyConfig, watch: Callable[[Any], None] | None) -> None:

@@ -1,0 +1,83 @@
+"""``moalloy simulate``: simulations in LAMMPS that restart themselves, watched, with error bars."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moalloy_md.cli.common import JsonOption
+from moalloy_md.errors import ConfigError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Simulate doped crystals in LAMMPS: a plan of runs that go on after a kill.",
+)
+
+
+@app.command("thermal")
+def thermal_command(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to make, or to go on with.")],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="Bundle with the model. Other potentials and committees: --config."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file: compositions, size, temperatures, steps, ramp, SLURM."),
+    ] = None,
+    np: Annotated[int, typer.Option("--np", min=1, help="MPI ranks of a run.")] = 1,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Submit the runs as an array of jobs and return.")
+    ] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Name of a run, or the beginning of several.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what the runs would cost, and do none.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Heat pure and doped crystals: expansion, heat capacity, vibration, structure, stability.
+
+    Leaves thermal.json, CSV tables and plots. Killed, the same command goes on; with more steps,
+    temperatures or compositions in the file it adds what is missing. Exits with status 1 if a run
+    failed.
+    """
+    import json
+
+    from rich.console import Console
+
+    from moalloy_md.config import load_config
+    from moalloy_md.workflows.simulate import plan_costs, show_outcome
+    from moalloy_md.workflows.simulate_config import BundlePotential
+    from moalloy_md.workflows.thermal import TOPIC, thermal
+    from moalloy_md.workflows.thermal_config import ThermalConfig
+    from moalloy_md.workflows.thermal_results import as_dict, show_results
+
+    settings = ThermalConfig() if config is None else load_config(config, ThermalConfig)
+    if bundle is not None:
+        if settings.potential is not None:
+            raise ConfigError(
+                f"expected either --bundle or potential in {config}, found both. Leave one out"
+            )
+        settings = settings.model_copy(update={"potential": BundlePotential(bundle=bundle)})
+    console = Console(stderr=True)
+    if dry_run:
+        plan_costs(TOPIC, settings, out=out, ranks=np, console=console)
+        return
+    found, results = thermal(
+        settings,
+        out=out,
+        ranks=np,
+        executor="slurm" if slurm else "here",
+        only=only,
+        console=console,
+    )
+    if results is not None and as_json:
+        typer.echo(json.dumps(as_dict(results), indent=2))
+    elif results is not None:
+        show_results(results, Console())
+    show_outcome(found, console)
+    if found.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,303 @@
+"""``moalloy simulate``: a plan of independent runs, on this machine or as jobs of a cluster."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from moalloy_md.config import validate
+from moalloy_md.errors import ConfigError
+from moalloy_md.rundir import open_run
+from moalloy_md.workflows.job_queue import job_queue
+from moalloy_md.workflows.run_status import read_status
+from moalloy_md.workflows.simulate_bar import simulation_bar
+from moalloy_md.workflows.simulate_config import SimulationConfig
+from moalloy_md.workflows.simulate_cost import CostLine, cost_table, show_costs
+from moalloy_md.workflows.simulate_potential import Potential, resolve_potential
+from moalloy_md.workflows.simulate_run import (
+    RUNS,
+    AnalyseRun,
+    SimulationRun,
+    Start,
+    do_run,
+    read_plan,
+    results,
+    write_plan,
+)
+
+#: Who runs the runs: this process, SLURM, or processes of this machine started by submitit.
+Executor = Literal["here", "slurm", "local"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What is simulated: the parts that differ from topic to topic."""
+
+    name: str
+    """As on the command line."""
+    config: type[SimulationConfig]
+    """Its settings."""
+    identity: Callable[[Any], dict[str, Any]]
+    """What of the settings a simulation cannot change; the rest may grow."""
+    plan: Callable[[Any, Potential, Path], list[SimulationRun]]
+    """Makes the runs, and their structures in the folder."""
+    analyse: AnalyseRun
+    """What is computed of a run when LAMMPS has finished it."""
+
+
+def topic(name: str) -> Topic:
+    """Return a topic by its name."""
+    from moalloy_md.workflows import thermal
+
+    return {"thermal": thermal.TOPIC}[name]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the runs of a simulation stand."""
+
+    done: tuple[str, ...]
+    """Runs that are finished."""
+    failed: dict[str, str]
+    """Runs that failed, and why."""
+    waiting: tuple[str, ...]
+    """Runs that are not finished: submitted, running, or killed."""
+
+
+def simulate(
+    about: Topic,
+    config: SimulationConfig,
+    *,
+    out: Path,
+    ranks: int = 1,
+    executor: Executor = "here",
+    only: str | None = None,
+    console: Console,
+) -> Outcome:
+    """Do all runs of a simulation that are not done; the same call goes on after a kill.
+
+    Parameters
+    ----------
+    about
+        The topic.
+    config
+        Its settings.
+    out
+        Folder of the simulation: ``structures``, ``runs``, and ``simulation.json``.
+    ranks
+        MPI ranks of each run on this machine.
+    executor
+        ``here``: one after the other in this process. ``slurm``: an array of jobs, through
+        submitit; the call returns when they are submitted. ``local``: processes of this machine,
+        started by submitit, to try the same way without SLURM.
+    only
+        Name of a run, or the beginning of several: only these.
+    console
+        Where progress is shown.
+
+    Returns
+    -------
+    Outcome
+        A run that fails does not stop the others.
+
+    Raises
+    ------
+    ConfigError
+        If there is no potential, or no run has the name `only`.
+    ModelError
+        If the potential does not know an element.
+    RunDirectoryError
+        If `out` holds something else, or a simulation with other settings.
+    """
+    out = Path(out).absolute()
+    runs, start = _prepare(about, config, out=out, ranks=ranks)
+    chosen = _chosen(runs, only)
+    todo = [run for run in chosen if results(out, run) is None]
+    console.print(
+        f"{len(runs)} runs, {len(chosen) - len(todo)} of {len(chosen)} chosen ones done before",
+        highlight=False,
+    )
+    if executor == "here":
+        _do_here(out, todo, start, console)
+    elif todo:
+        _submit(out, about, config, todo, executor=executor, console=console)
+    return outcome(out, chosen)
+
+
+def plan_costs(
+    about: Topic, config: SimulationConfig, *, out: Path, ranks: int, console: Console
+) -> list[CostLine]:
+    """Show what the runs would cost; nothing is left in `out` that was not there.
+
+    Raises
+    ------
+    ConfigError, ModelError, RunDirectoryError, LammpsError
+        As `simulate`, and if LAMMPS fails.
+    """
+    import shutil
+    import tempfile
+
+    potential = resolve_potential(config.potential)
+    start = Start(config, potential, about.analyse, ranks)
+    with tempfile.TemporaryDirectory(prefix="moalloy-plan-") as folder:
+        scratch = Path(folder)
+        runs = about.plan(config, potential, scratch)
+        if (out / RUNS).is_dir():
+            open_run(out, kind=f"simulate-{about.name}", config=_identity(about, config, potential))
+            shutil.copytree(
+                out / RUNS, scratch / RUNS, ignore=shutil.ignore_patterns("frames", "restart.*")
+            )
+        lines = cost_table(scratch, runs, start)
+    show_costs(lines, console, start=start)
+    return lines
+
+
+def outcome(out: Path, runs: Sequence[SimulationRun]) -> Outcome:
+    """Say how runs stand."""
+    done, failed, waiting = [], {}, []
+    for run in runs:
+        found = read_status(out / RUNS / run.name)
+        if results(out, run) is not None:
+            done.append(run.name)
+        elif found.state == "failed":
+            failed[run.name] = found.error
+        else:
+            waiting.append(run.name)
+    return Outcome(tuple(done), failed, tuple(waiting))
+
+
+def show_outcome(found: Outcome, console: Console) -> None:
+    """Print how many runs are done, and why others failed."""
+    console.print(
+        f"{len(found.done)} done, {len(found.failed)} failed, {len(found.waiting)} not finished.",
+        highlight=False,
+    )
+    for name, error in found.failed.items():
+        console.print(f"[bold]{name}[/]", highlight=False)
+        console.print(f"  {error}", markup=False, highlight=False, style="red")
+    if found.failed:
+        console.print(
+            "The same command tries these again from their last restart, and no others; --only RUN "
+            "tries one alone.",
+            highlight=False,
+        )
+
+
+def run_job(out: Path, topic_name: str, name: str) -> bool:
+    """Do one run of a plan in a job of a cluster, on the cores that ``slurm.cpus`` says."""
+    about = topic(topic_name)
+    content, runs = read_plan(out)
+    config = validate(content, about.config, source=str(out / "simulation.json"))
+    run = next(run for run in runs if run.name == name)
+    ranks = max(1, config.slurm.cpus // config.threads)
+    start = Start(config, resolve_potential(config.potential), about.analyse, ranks)
+    return do_run(out, run, start)
+
+
+def _prepare(
+    about: Topic, config: SimulationConfig, *, out: Path, ranks: int
+) -> tuple[list[SimulationRun], Start]:
+    potential = resolve_potential(config.potential)
+    open_run(out, kind=f"simulate-{about.name}", config=_identity(about, config, potential))
+    runs = about.plan(config, potential, out)
+    write_plan(out, _with_whole_paths(config), runs)
+    return runs, Start(config, potential, about.analyse, ranks)
+
+
+def _identity(about: Topic, config: SimulationConfig, potential: Potential) -> dict[str, Any]:
+    return {
+        "potential": potential.identity,
+        "timestep_ps": config.timestep_ps,
+        "thermo_interval": config.thermo_interval,
+        "dump_interval": config.dump_interval,
+        "seed": config.seed,
+        **about.identity(config),
+    }
+
+
+def _with_whole_paths(config: SimulationConfig) -> SimulationConfig:
+    """Make the paths of the potential valid from every folder."""
+    potential = config.potential
+    if potential is None:
+        return config
+    if potential.kind == "bundle":
+        changes: dict[str, Any] = {
+            "bundle": potential.bundle.absolute(),
+            "committee": tuple(path.absolute() for path in potential.committee),
+        }
+    else:
+        changes = {"files": resolve_potential(potential).files}
+    return config.model_copy(update={"potential": potential.model_copy(update=changes)})
+
+
+def _chosen(runs: Sequence[SimulationRun], only: str | None) -> list[SimulationRun]:
+    if only is None:
+        return list(runs)
+    chosen = [run for run in runs if run.name == only or run.name.startswith(only)]
+    if not chosen:
+        examples = ", ".join(run.name for run in runs[:3])
+        raise ConfigError(f"--only: expected a run such as {examples}, found {only!r}")
+    return chosen
+
+
+def _do_here(out: Path, todo: Sequence[SimulationRun], start: Start, console: Console) -> None:
+    for k, run in enumerate(todo, start=1):
+        console.print(f"run {k} of {len(todo)}: {run.name}, {run.n_atoms} atoms", highlight=False)
+        with simulation_bar(console, total=run.steps, n_atoms=run.n_atoms) as watch:
+            finished = do_run(out, run, start, watch=watch)
+        if not finished:
+            found = read_status(out / RUNS / run.name)
+            error = found.error if found.state == "failed" else "another process is at work on it"
+            console.print(f"  not done: {error}", style="red", markup=False, highlight=False)
+            continue
+        for sentence in (results(out, run) or {}).get("warnings", []):
+            console.print(f"  {sentence}", style="yellow", markup=False, highlight=False)
+
+
+def _submit(
+    out: Path,
+    about: Topic,
+    config: SimulationConfig,
+    todo: Sequence[SimulationRun],
+    *,
+    executor: Executor,
+    console: Console,
+) -> None:
+    jobs_folder = out / "jobs"
+    slurm = config.slurm
+    queue = job_queue(jobs_folder, executor, max_requeues=slurm.max_requeues)
+    from moalloy_md.workflows.simulate_job import RunJob  # submitit, which job_queue has found
+
+    options: dict[str, Any] = {
+        "name": f"moalloy-{about.name}",
+        "timeout_min": slurm.time_minutes,
+        "cpus_per_task": slurm.cpus,
+        "mem_gb": slurm.memory_gb,
+        "tasks_per_node": 1,
+        "nodes": 1,
+    }
+    if executor == "slurm":
+        more = {**({"requeue": True} if slurm.requeue else {}), **slurm.more}
+        options |= {
+            "slurm_array_parallelism": slurm.parallel,
+            "slurm_additional_parameters": more,
+            "slurm_setup": [f"module load {module}" for module in slurm.modules],
+            **({"slurm_partition": slurm.partition} if slurm.partition else {}),
+            **({"slurm_account": slurm.account} if slurm.account else {}),
+            **({"gpus_per_node": slurm.gpus} if slurm.gpus else {}),
+        }
+    queue.update_parameters(**options)
+    n = len(todo)
+    jobs = queue.map_array(
+        RunJob(requeue=slurm.requeue), [out] * n, [about.name] * n, [run.name for run in todo]
+    )
+    console.print(
+        f"{len(jobs)} jobs submitted, the first is {jobs[0].job_id}; their logs are in "
+        f"{jobs_folder}. The same command shows how they stand, and the results when they are done",
+        highlight=False,
+    )
+    if executor == "local":
+        for job in jobs:
+            job.wait()
