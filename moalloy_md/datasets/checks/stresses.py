@@ -14,7 +14,10 @@ from moalloy_md.units import GPA_PER_EV_A3
 
 #: Bulk moduli of solids, eV/Å³ (16 to 650 GPa): outside it the unit of the stress is wrong.
 _BULK_MODULI = (0.1, 4.0)
-_LARGEST_STEP = 0.05
+#: Largest strain between two cells of a series: beyond it the work of the stress would need more than two points.
+_LARGEST_STEP = 0.03
+#: Cells whose vectors differ by more than this strain, volume apart, are not one cell at two volumes.
+_LARGEST_DISTORTION = 0.1
 _NEAREST = 2
 
 
@@ -53,6 +56,27 @@ def strained(
     return Strained(index, energy_ev, cell @ cell.T, conjugate, volume)
 
 
+@dataclass(frozen=True, eq=False)
+class SameShape:
+    """Cells of one formula that differ little but in volume; slabs of two faces do not.
+
+    Attributes
+    ----------
+    metric
+        Of the first one, in units of its volume to the power 2/3, ``(3, 3)``.
+    points
+        Volume (Å³/atom), mean stress (eV/Å³) and number of the frame.
+    """
+
+    metric: NDArray[np.float64]
+    points: list[tuple[float, float, int]]
+
+    def holds(self, metric: NDArray[np.float64]) -> bool:
+        """Say whether a cell is of this shape."""
+        strain = (np.linalg.inv(self.metric) @ metric - np.eye(3)) / 2
+        return bool(np.linalg.norm(strain) < _LARGEST_DISTORTION)
+
+
 def work(one: Strained, other: Strained) -> float:
     """Work of the stress from one cell to another, eV, by the trapezoidal rule in the metric."""
     step = other.metric - one.metric
@@ -76,7 +100,7 @@ class StressWork(Check):
     def __init__(self, file: str, config: CheckConfig) -> None:
         super().__init__(file, config)
         self.series: dict[bytes, list[Strained]] = defaultdict(list)
-        self.volumes: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
+        self.shapes: dict[str, list[SameShape]] = defaultdict(list)
         self.evidence: list[str] = []
 
     def see(self, seen: Seen) -> Iterable[Finding]:
@@ -88,8 +112,15 @@ class StressWork(Check):
         places = np.round(scaled * 1000).astype(np.int64) % 1000
         key = frame.atoms.numbers.tobytes() + places.tobytes()
         self.series[key].append(strained(seen.index, frame.energy_ev, cell, frame.stress))
-        volume = frame.atoms.get_volume() / frame.n_atoms
-        self.volumes[seen.formula].append((volume, float(frame.stress[:3].mean()), seen.index))
+        volume = frame.atoms.get_volume()
+        metric = cell @ cell.T / volume ** (2 / 3)
+        shapes = self.shapes[seen.formula]
+        shape = next((shape for shape in shapes if shape.holds(metric)), None)
+        if shape is None:
+            shape = SameShape(metric, [])
+            shapes.append(shape)
+        point = (volume / frame.n_atoms, float(frame.stress[:3].mean()), seen.index)
+        shape.points.append(point)
         return ()
 
     def finish(self) -> Iterable[Finding]:
@@ -97,7 +128,8 @@ class StressWork(Check):
         for members in self.series.values():
             if len(members) >= 3:
                 yield from self._judge(members)
-        for formula, points in sorted(self.volumes.items(), key=lambda item: -len(item[1])):
+        compressed = [(f, shape.points) for f, shapes in self.shapes.items() for shape in shapes]
+        for formula, points in sorted(compressed, key=lambda item: -len(item[1])):
             yield from self._compress(formula, points)
 
     def _compress(self, formula: str, points: list[tuple[float, float, int]]) -> Iterator[Finding]:

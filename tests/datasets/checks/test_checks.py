@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from ase.build import bcc100, bcc110, bcc111
 from ase.io.extxyz import write_xyz
 from scipy.stats import ortho_group
 from support.labelled import compute, relaxation, trajectory
@@ -371,6 +372,20 @@ def test_cells_of_different_volume_tell_sign_and_unit(tmp_path, factor, text):
     (found,) = [f for f in check(tmp_path, frames).findings if f.check == "stress"]
     assert found.severity == "error"
     assert text in found.found
+
+
+def test_slabs_of_several_faces_say_nothing_about_the_unit_of_the_stress(tmp_path):
+    """The tension of a surface is spread over its vacuum: the larger that is, the less is left."""
+    slabs = []
+    for build in (bcc110, bcc100, bcc111):
+        for vacuum in (4.0, 8.0):
+            atoms = build("Mo", (1, 1, 4), a=3.165, vacuum=vacuum, periodic=True)
+            atoms.symbols[0] = "W"
+            atoms = compute(atoms)
+            slabs.append(frame(atoms, group=f"{build.__name__}-{vacuum}"))
+            tension = 0.3 * len(atoms) / atoms.get_volume()
+            slabs[-1].info["REF_stress"] = np.array([tension, tension, 0, 0, 0, 0])
+    assert not [f for f in check(tmp_path, slabs).findings if f.check in {"stress", "labels"}]
 
 
 def test_states_that_forces_and_positions_contradict(tmp_path, clean):
