@@ -1,23 +1,21 @@
 """The cells that moalloy-base is pretrained on: crystals of Mo and its 20 dopants, from a seed.
 
-    python cells.py first OUT.extxyz
-    python cells.py more OUT.extxyz
+    python cells.py OUT.extxyz
 
-writes them unlabelled: the first 4,795, and those that were added where the first training had learnt
-its own cells better than others. Nothing here depends on the order in which cells are made: each one is
+writes the first 4,795 unlabelled; more_cells.py adds to them. Nothing here depends on the order in which cells are made: each one is
 drawn by a random generator that its own name seeds, so any part can be made again by itself.
 """
 
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.build import bcc100, bcc110, bcc111, bulk, fcc111, surface
+from ase.build import bcc100, bcc110, bcc111, bulk, fcc111
 from ase.data import covalent_radii
 from ase.io import write
 from ase.neighborlist import neighbor_list
@@ -40,7 +38,7 @@ CLOSEST = 0.75
 #: Alloys of Mo that form solid solutions over all compositions get more cells of their own.
 MISCIBLE = ("W", "Ta", "Nb")
 
-_LATTICES = ("bcc", "fcc", "hcp")
+LATTICES = ("bcc", "fcc", "hcp")
 
 
 @dataclass(frozen=True)
@@ -62,23 +60,16 @@ HOT = Recipe(volume=(0.9, 1.16), strain=0.02, rattle=(0.15, 0.36))
 DENSE = Recipe(volume=(0.5, 0.85), strain=0.03, rattle=(0.0, 0.15))
 
 
-def make_cells(part: str) -> Iterator[Atoms]:
-    """Yield the ``first`` cells or ``more``.
+def make_cells() -> Iterator[Atoms]:
+    """Yield the first cells.
 
     Their ``info`` has name, group, category, host and state (``ideal`` or ``noneq``).
     """
-    categories = {
-        "first": (
-            _elements, _binaries, _ternaries, _dilute, _solutions, _molybdenum, _vacancies,
-            _surfaces, _dense,
-        ),
-        "more": (
-            _more_elements, _more_binaries, _more_ternaries, _more_vacancies, _more_surfaces,
-            _more_dense,
-        ),
-    }[part]  # fmt: skip
-    for category in categories:
-        yield from category()
+    for part in (
+        _elements, _binaries, _ternaries, _dilute, _solutions, _molybdenum, _vacancies, _surfaces,
+        _dense,
+    ):  # fmt: skip
+        yield from part()
 
 
 def is_too_close(atoms: Atoms, fraction: float = CLOSEST) -> bool:
@@ -93,39 +84,39 @@ def is_too_close(atoms: Atoms, fraction: float = CLOSEST) -> bool:
 def _elements() -> Iterator[Atoms]:
     for x in ELEMENTS:
         copies = 3 if x == HOST or x in MISCIBLE else 1
-        for lattice in _LATTICES:
-            primitive = _crystal(x, lattice)
+        for lattice in LATTICES:
+            primitive = crystal(x, lattice)
             for k, volume in enumerate((0.75, 0.84, 0.91, 0.96, 1.0, 1.05, 1.12, 1.25)):
                 exact = Recipe(volume=(volume, volume))
-                yield _cell(primitive, exact, f"element-{x}-{lattice}-volume-{k}", "element")
+                yield make_cell(primitive, exact, f"element-{x}-{lattice}-volume-{k}", "element")
             for k in range(4 * copies):
-                yield _cell(primitive, STRAINED, f"element-{x}-{lattice}-strain-{k}", "element")
+                yield make_cell(primitive, STRAINED, f"element-{x}-{lattice}-strain-{k}", "element")
             larger = primitive.repeat((2, 2, 2) if len(primitive) == 1 else (2, 2, 1))
             for k in range(2 * copies):
                 recipe = (WARM, HOT)[k % 2]
-                yield _cell(larger, recipe, f"element-{x}-{lattice}-rattle-{k}", "element")
+                yield make_cell(larger, recipe, f"element-{x}-{lattice}-rattle-{k}", "element")
 
 
 def _binaries() -> Iterator[Atoms]:
     for a, b in combinations(ELEMENTS, 2):
         copies = 4 if a == HOST else 1
-        for label, ordered in _ordered(a, b):
+        for label, ordered in ordered_cells(a, b):
             for k in range(copies):
                 recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}{k}".encode()) % 3]
-                yield _cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
+                yield make_cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
         for k in range(2 * copies):
             name = f"binary-{a}{b}-random-{k}"
             recipe = (WARM, HOT)[k % 2]
-            yield _cell(_random_alloy((a, b), name), recipe, name, "binary")
+            yield make_cell(random_alloy((a, b), name), recipe, name, "binary")
 
 
 def _ternaries() -> Iterator[Atoms]:
-    for triple in _triples()[0]:
+    for triple in triples()[0]:
         name = f"ternary-{''.join(triple)}"
-        yield _cell(_random_alloy(triple, name), WARM, name, "ternary")
+        yield make_cell(random_alloy(triple, name), WARM, name, "ternary")
 
 
-def _triples() -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+def triples() -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     """260 triples of elements, drawn at random, and all others."""
     triples = list(combinations(ELEMENTS, 3))
     drawn = _rng("ternaries").choice(len(triples), size=260, replace=False)
@@ -141,7 +132,7 @@ def _dilute() -> Iterator[Atoms]:
         atoms = host.copy()
         atoms.symbols[0] = x
         for k, recipe in enumerate((ideal, STRAINED, WARM, WARM, HOT, HOT)):
-            yield _cell(atoms, recipe, f"dilute-{x}-{k}", "dilute")
+            yield make_cell(atoms, recipe, f"dilute-{x}-{k}", "dilute")
     shells = {n: nth_neighbour(host, n) for n in (1, 2, 3)}
     equal = [(x, x) for x in ALL_DOPANTS]
     for i, (x, y) in enumerate([*equal, *combinations(ALL_DOPANTS, 2)]):
@@ -150,7 +141,7 @@ def _dilute() -> Iterator[Atoms]:
             shell = (i + k) % 3 + 1
             atoms.symbols[0], atoms.symbols[shells[shell]] = x, y
             recipe = (ideal, WARM, HOT)[(i // 3 + k) % 3]
-            yield _cell(atoms, recipe, f"dilute-{x}{y}-shell{shell}-{k}", "dilute")
+            yield make_cell(atoms, recipe, f"dilute-{x}{y}-shell{shell}-{k}", "dilute")
 
 
 def _solutions() -> Iterator[Atoms]:
@@ -163,7 +154,7 @@ def _solutions() -> Iterator[Atoms]:
             for site in rng.permutation(16)[: 1 + k % 15]:
                 atoms.symbols[site] = x
             recipe = Recipe(volume=(0.97, 1.04), rattle=(0.0, 0.0) if k % 2 else (0.02, 0.12))
-            yield _cell(atoms, recipe, name, "solution")
+            yield make_cell(atoms, recipe, name, "solution")
 
 
 def _molybdenum() -> Iterator[Atoms]:
@@ -172,7 +163,7 @@ def _molybdenum() -> Iterator[Atoms]:
         host = bulk(HOST, "bcc", a=3.16, cubic=True).repeat(size)
         for k in range(copies):
             recipe = (WARM, HOT, Recipe(volume=(0.9, 1.1), rattle=(0.2, 0.42)))[k % 3]
-            yield _cell(host, recipe, f"molybdenum-{len(host)}-{k}", "molybdenum")
+            yield make_cell(host, recipe, f"molybdenum-{len(host)}-{k}", "molybdenum")
 
 
 def _vacancies() -> Iterator[Atoms]:
@@ -184,12 +175,12 @@ def _vacancies() -> Iterator[Atoms]:
             del atoms[0]
             recipe = (Recipe(volume=(1.0, 1.08)), WARM, HOT)[k % 3]
             volume = 16 * ATOMIC_VOLUME[HOST]
-            yield _cell(atoms, recipe, f"vacancy-Mo{x}-{k}", "vacancy", volume=volume)
+            yield make_cell(atoms, recipe, f"vacancy-Mo{x}-{k}", "vacancy", volume=volume)
         if x != HOST:
             own = bulk(x, "bcc", a=3.0, cubic=True).repeat(2)
             del own[0]
             volume = 16 * ATOMIC_VOLUME[x]
-            yield _cell(own, WARM, f"vacancy-{x}-own", "vacancy", volume=volume)
+            yield make_cell(own, WARM, f"vacancy-{x}-own", "vacancy", volume=volume)
 
 
 def _surfaces() -> Iterator[Atoms]:
@@ -203,7 +194,7 @@ def _surfaces() -> Iterator[Atoms]:
         }
         for face, slab in slabs.items():
             for k in range(4 if x == HOST else 1):
-                yield _slab(slab, f"surface-{x}-{face}-{k}", rattle_angstrom=0.12 if k else 0.0)
+                yield make_slab(slab, f"surface-{x}-{face}-{k}", rattle_angstrom=0.12 if k else 0.0)
     edge = (2 * ATOMIC_VOLUME[HOST]) ** (1 / 3)
     for x in ALL_DOPANTS:
         for face, build, size in (
@@ -213,7 +204,7 @@ def _surfaces() -> Iterator[Atoms]:
             name = f"surface-Mo{x}-{face}"
             site = int(_rng(name + "-site").integers(len(slab)))
             slab.symbols[site] = x
-            yield _slab(slab, name, rattle_angstrom=0.06)
+            yield make_slab(slab, name, rattle_angstrom=0.06)
 
 
 def _dense() -> Iterator[Atoms]:
@@ -222,99 +213,10 @@ def _dense() -> Iterator[Atoms]:
     for i, (a, b) in enumerate(pairs):
         name = f"dense-{a}{b}"
         elements = (a, b) if i % 2 else (a, b, HOST)
-        yield _cell(_random_alloy(elements, name), DENSE, name, "dense")
+        yield make_cell(random_alloy(elements, name), DENSE, name, "dense")
 
 
-def _more_elements() -> Iterator[Atoms]:
-    for x in ELEMENTS:
-        copies = 4 * (3 if x == HOST or x in MISCIBLE else 1)  # as many as the first cells have
-        for lattice in _LATTICES:
-            primitive = _crystal(x, lattice)
-            for k in range(copies, copies + 6):
-                yield _cell(primitive, STRAINED, f"element-{x}-{lattice}-strain-{k}", "element")
-            larger = primitive.repeat((2, 2, 2) if len(primitive) == 1 else (2, 2, 1))
-            for k in range(copies // 2, copies // 2 + 3):
-                recipe = (WARM, HOT)[k % 2]
-                yield _cell(larger, recipe, f"element-{x}-{lattice}-rattle-{k}", "element")
-
-
-def _more_binaries() -> Iterator[Atoms]:
-    for a, b in combinations(ELEMENTS, 2):
-        first = 4 if a == HOST else 1
-        for label, ordered in _ordered(a, b):
-            for k in range(first, first + 2):
-                recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}{k}".encode()) % 3]
-                yield _cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
-        for label, ordered in _more_ordered(a, b):
-            recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}".encode()) % 3]
-            yield _cell(ordered, recipe, f"binary-{a}{b}-{label}-0", "binary")
-        for k, recipe in enumerate((IDEAL, STRAINED, STRAINED, WARM, WARM, HOT)):
-            name = f"binary-{a}{b}-random{k}-0"
-            yield _cell(_random_alloy((a, b), name), recipe, name, "binary")
-
-
-def _more_ternaries() -> Iterator[Atoms]:
-    for i, triple in enumerate(_triples()[1]):
-        name = f"ternary-{''.join(triple)}"
-        recipe = (STRAINED, WARM, WARM, HOT)[i % 4]
-        yield _cell(_random_alloy(triple, name), recipe, name, "ternary")
-
-
-def _more_vacancies() -> Iterator[Atoms]:
-    host = bulk(HOST, "bcc", a=3.16, cubic=True).repeat(2)
-    volume = 16 * ATOMIC_VOLUME[HOST]
-    for x in ELEMENTS:
-        for k in range(10 if x == HOST else 4):
-            atoms = host.copy()
-            atoms.symbols[nth_neighbour(host, k % 3 + 1)] = x
-            # every fourth is a pair of vacancies, first or second neighbours
-            del atoms[[0, nth_neighbour(host, k // 4 % 2 + 1)] if k % 4 == 3 else [0]]
-            recipe = (WARM, Recipe(volume=(0.97, 1.08), strain=0.02), HOT)[k % 3]
-            yield _cell(atoms, recipe, f"vacancy-Mo{x}-more-{k}", "vacancy", volume=volume)
-        for lattice in _LATTICES:
-            own = _crystal(x, lattice)
-            own = own.repeat((2, 2, 2) if len(own) == 1 else (2, 2, 1))
-            own_volume = len(own) * ATOMIC_VOLUME[x]
-            del own[0]
-            name = f"vacancy-{x}-{lattice}-0"
-            yield _cell(own, WARM, name, "vacancy", volume=own_volume)
-
-
-def _more_surfaces() -> Iterator[Atoms]:
-    for x in ELEMENTS:
-        edge = (2 * ATOMIC_VOLUME[x]) ** (1 / 3)
-        crystal = bulk(x, "bcc", a=edge, cubic=True)
-        faces = [(1, 1, 0), (1, 0, 0), (1, 1, 1), (2, 1, 0), (2, 1, 1), (3, 1, 0)]
-        if x == HOST:
-            faces += [(2, 2, 1), (3, 2, 0), (3, 1, 1), (3, 2, 1), (3, 3, 2)]
-        for face in faces:
-            slab = surface(crystal, face, 4 if face == (1, 1, 0) else 6, vacuum=6.0)
-            slab = slab[: 14 if len(slab) > 20 else len(slab)]
-            label = "".join(map(str, face))
-            for k in range(5 if x == HOST else 2):
-                name = f"surface-{x}-{label}-more-{k}"
-                yield _slab(slab, name, rattle_angstrom=(0.0, 0.08, 0.03, 0.12, 0.2)[k])
-    edge = (2 * ATOMIC_VOLUME[HOST]) ** (1 / 3)
-    for x in ALL_DOPANTS:
-        for face, build, size in (
-            ("110", bcc110, (1, 2, 4)), ("100", bcc100, (2, 1, 5)), ("111", bcc111, (1, 1, 8)),
-        ):  # fmt: skip
-            for k in range(2):
-                slab = build(HOST, size, a=edge, vacuum=6.0)
-                slab.symbols[(-1, -2)[k]] = x  # where dopants segregate to: the outermost layers
-                name = f"surface-Mo{x}-{face}-more-{k}"
-                yield _slab(slab, name, rattle_angstrom=(0.04, 0.1)[k])
-
-
-def _more_dense() -> Iterator[Atoms]:
-    pairs = [(x, x) for x in ELEMENTS] + list(combinations(ELEMENTS, 2))
-    for i, (a, b) in enumerate(pairs):
-        name = f"dense-{a}{b}-more"
-        elements = (a, b, HOST) if i % 2 else (a, b)
-        yield _cell(_random_alloy(elements, name), DENSE, name, "dense")
-
-
-def _ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
+def ordered_cells(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
     """B2, L1_0, L1_2 and D0_3 in their primitive cells, with edges of one: volumes come later."""
     yield "B2", Atoms([a, b], scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], cell=np.eye(3))
     tetragonal = np.diag([1, 1, np.sqrt(2)])
@@ -327,40 +229,23 @@ def _ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
         yield f"D03-{many}3{few}", Atoms([few, *[many] * 3], scaled_positions=quarters, cell=fcc)
 
 
-def _more_ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
-    """B32, C11_b and D0_19 in their primitive cells."""
-    fcc = 0.5 * (np.ones((3, 3)) - np.eye(3))
-    quarters = [(0, 0, 0), (0.25, 0.25, 0.25), (0.5, 0.5, 0.5), (0.75, 0.75, 0.75)]
-    yield "B32", Atoms([a, a, b, b], scaled_positions=quarters, cell=fcc)
-    hexagonal = _crystal(HOST, "hcp").repeat((2, 2, 1))
-    # one atom of four in each of two layers, as far from each other as they can be
-    few_at = [0, int(np.argmax(hexagonal.get_distances(0, range(len(hexagonal)), mic=True)))]
-    for many, few in ((a, b), (b, a)):
-        body = np.array([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 1.5]])
-        positions = np.array([(0, 0, 0), (0.5, 0.5, 0.5), (0, 0, 1)])
-        yield f"C11b-{many}2{few}", Atoms([few, many, many], positions=positions, cell=body)
-        symbols = [few if i in few_at else many for i in range(len(hexagonal))]
-        ordered = hexagonal.copy()
-        ordered.symbols = symbols
-        yield f"D019-{many}3{few}", ordered
-
-
-def _random_alloy(elements: tuple[str, ...], name: str) -> Atoms:
+def random_alloy(elements: tuple[str, ...], name: str) -> Atoms:
     """Eight atoms on a bcc, fcc or hcp lattice, all elements among them."""
     rng = _rng(name + "-alloy")
-    lattice = rng.choice(_LATTICES, p=(0.5, 0.3, 0.2))
-    primitive = _crystal(HOST, lattice)
+    lattice = rng.choice(LATTICES, p=(0.5, 0.3, 0.2))
+    primitive = crystal(HOST, lattice)
     atoms = primitive.repeat((2, 2, 2) if len(primitive) == 1 else (2, 2, 1))
     symbols = [*elements, *rng.choice(elements, size=len(atoms) - len(elements))]
     atoms.symbols = list(rng.permutation(symbols))
     return atoms
 
 
-def _crystal(element: str, lattice: str) -> Atoms:
+def crystal(element: str, lattice: str) -> Atoms:
+    """Primitive cell of a lattice, to be scaled: volumes come later."""
     return bulk(element, lattice, a=3.0, **({"c": 4.9} if lattice == "hcp" else {}))
 
 
-def _cell(
+def make_cell(
     atoms: Atoms, recipe: Recipe, name: str, category: str, *, volume: float | None = None
 ) -> Atoms:
     """Change a cell by a recipe; draw again, looser, until no atoms are too close.
@@ -386,9 +271,10 @@ def _cell(
     raise RuntimeError(f"{name}: no cell without atoms that are too close in 200 attempts")
 
 
-def _slab(slab: Atoms, name: str, *, rattle_angstrom: float) -> Atoms:
+def make_slab(slab: Atoms, name: str, *, rattle_angstrom: float) -> Atoms:
+    """Displace the atoms of a slab whose cell stays as it is."""
     recipe = Recipe(volume=(1.0, 1.0), rattle=(rattle_angstrom, rattle_angstrom))
-    return _cell(slab, recipe, name, "surface", volume=slab.get_volume())
+    return make_cell(slab, recipe, name, "surface", volume=slab.get_volume())
 
 
 def _named(atoms: Atoms, name: str, category: str, *, ideal: bool) -> Atoms:
@@ -422,9 +308,9 @@ def _rng(name: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
 
 
-def main(part: str, out: Path) -> None:
-    """Write the cells of a part and print how many there are of each category."""
-    cells = list(make_cells(part))
+def write_cells(cells: Iterable[Atoms], out: Path) -> None:
+    """Write cells and print how many there are of each category."""
+    cells = list(cells)
     names = [atoms.info["name"] for atoms in cells]
     if len(set(names)) != len(names):
         raise RuntimeError("two cells have one name")
@@ -436,4 +322,4 @@ def main(part: str, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    write_cells(make_cells(), Path(sys.argv[1]))
