@@ -1,6 +1,8 @@
 """Static properties of a host crystal from a potential: the check before any simulation.
 
-Everything is at 0 K without zero-point motion, from an ASE calculator.
+Everything is at 0 K without zero-point motion, from an ASE calculator. `static_properties` does
+all in one call; ``moalloy properties`` does the same in steps, with more
+(`moalloy_md.workflows.properties_run`).
 """
 
 from collections.abc import Callable
@@ -24,8 +26,8 @@ FMAX_EV_PER_ANGSTROM = 0.01
 _MAX_STEPS = 500
 _VACUUM_ANGSTROM = 8.0  # on either side of a slab: farther than two cutoffs in all
 
-#: Slabs that are thick enough for their two sides not to feel each other.
-_SLABS: dict[str, Callable[[str, float], Atoms]] = {
+#: By Miller indices, slabs that are thick enough for their two sides not to feel each other.
+SLABS: dict[str, Callable[[str, float], Atoms]] = {
     "110": lambda x, a: bcc110(x, (1, 1, 12), a=a, vacuum=_VACUUM_ANGSTROM),
     "100": lambda x, a: bcc100(x, (1, 1, 16), a=a, vacuum=_VACUUM_ANGSTROM),
     "111": lambda x, a: bcc111(x, (1, 1, 30), a=a, vacuum=_VACUUM_ANGSTROM),
@@ -78,17 +80,16 @@ def static_properties(
     MoAlloyError
         If the energy has no minimum near the element's density, or a relaxation does not end.
     """
-    bcc = _at_minimum(bulk(element, "bcc", a=3.0, cubic=True), calculator)
-    fcc = _at_minimum(bulk(element, "fcc", a=4.0, cubic=True), calculator)
+    bcc = bcc_crystal(element, calculator)
+    fcc = fcc_crystal(element, calculator)
     edge = float(bcc.cell.lengths()[0])
     energy = bcc.get_potential_energy() / len(bcc)
     c11, c12, c44 = cubic_elastic_constants(bcc, calculator)
-    vacancy = bcc.repeat(vacancy_repeat)
-    n_atoms = len(vacancy)
-    del vacancy[0]
+    n_atoms = 2 * vacancy_repeat**3
+    vacancy = bcc.repeat(vacancy_repeat)[1:]
     surfaces = {
-        face: _surface_energy(build(element, edge), calculator, energy)
-        for face, build in _SLABS.items()
+        face: surface_energy(build(element, edge), calculator, energy)
+        for face, build in SLABS.items()
     }
     return StaticProperties(
         element=element,
@@ -99,10 +100,20 @@ def static_properties(
         c12_gpa=c12,
         c44_gpa=c44,
         fcc_minus_bcc_ev_per_atom=fcc.get_potential_energy() / len(fcc) - energy,
-        vacancy_formation_ev=_relaxed(vacancy, calculator) - (n_atoms - 1) * energy,
+        vacancy_formation_ev=relaxed_energy(vacancy, calculator) - (n_atoms - 1) * energy,
         vacancy_cell_atoms=n_atoms,
         surface_energies_j_per_m2=surfaces,
     )
+
+
+def bcc_crystal(element: str, calculator: Calculator) -> Atoms:
+    """Return the cubic bcc cell (2 atoms) at its energy's minimum; errors as `crystal_at_minimum`."""
+    return crystal_at_minimum(bulk(element, "bcc", a=3.0, cubic=True), calculator)
+
+
+def fcc_crystal(element: str, calculator: Calculator) -> Atoms:
+    """Return the cubic fcc cell (4 atoms) at its energy's minimum; errors as `crystal_at_minimum`."""
+    return crystal_at_minimum(bulk(element, "fcc", a=4.0, cubic=True), calculator)
 
 
 def cubic_elastic_constants(
@@ -145,8 +156,21 @@ def _strained(atoms: Atoms, component: int, strain: float, calculator: Calculato
     return strained
 
 
-def _at_minimum(atoms: Atoms, calculator: Calculator) -> Atoms:
-    """Scale a cubic cell to its energy's minimum."""
+def crystal_at_minimum(atoms: Atoms, calculator: Calculator) -> Atoms:
+    """Scale a cubic cell to its energy's minimum.
+
+    Parameters
+    ----------
+    atoms
+        A cell along the cubic axes.
+    calculator
+        With energies.
+
+    Raises
+    ------
+    MoAlloyError
+        If the energy has no minimum between 0.75 and 1.45 times the edge of `atoms`.
+    """
     start = float(atoms.cell.lengths()[0])
     range_ = (0.75 * start, 1.45 * start)
 
@@ -173,8 +197,14 @@ def _at_minimum(atoms: Atoms, calculator: Calculator) -> Atoms:
     return scaled(float(best.x))
 
 
-def _relaxed(atoms: Atoms, calculator: Calculator) -> float:
-    """Relax the positions; return the energy, eV."""
+def relaxed_energy(atoms: Atoms, calculator: Calculator) -> float:
+    """Relax the positions of `atoms`, which are changed; return the energy, eV.
+
+    Raises
+    ------
+    MoAlloyError
+        If forces above `FMAX_EV_PER_ANGSTROM` are left after 500 steps.
+    """
     atoms.calc = calculator
     optimiser = FIRE(atoms, logfile=None)
     if not optimiser.run(fmax=FMAX_EV_PER_ANGSTROM, steps=_MAX_STEPS):
@@ -186,8 +216,9 @@ def _relaxed(atoms: Atoms, calculator: Calculator) -> float:
     return float(atoms.get_potential_energy())
 
 
-def _surface_energy(slab: Atoms, calculator: Calculator, energy_per_atom: float) -> float:
+def surface_energy(slab: Atoms, calculator: Calculator, energy_per_atom: float) -> float:
+    """Energy of a slab's surfaces over their area, J/m²; the slab is relaxed and so changed."""
     slab.pbc = True
     area = np.linalg.norm(np.cross(slab.cell[0], slab.cell[1]))
-    excess = _relaxed(slab, calculator) - len(slab) * energy_per_atom
+    excess = relaxed_energy(slab, calculator) - len(slab) * energy_per_atom
     return float(excess / (2 * area) * J_PER_M2_PER_EV_A2)

@@ -1,0 +1,30 @@
+"""Bundles that were not measured by lmp: for tests of what reads them."""
+
+import json
+
+from moalloy_md.bundle import FORMAT, KIND, NATIVE, TORCHSCRIPT
+from moalloy_md.rundir import sha256
+
+
+def fake_bundle(folder, elements=("Mo", "W"), *, native=b"", torchscript=b""):
+    """Make a folder that opens as a bundle; the files are as given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((NATIVE, native), (TORCHSCRIPT, torchscript)):
+        (folder / name).write_bytes(content)
+    return seal(folder, elements)
+
+
+def seal(folder, elements):
+    """Write the manifest of a folder that holds both files."""
+    manifest = {
+        "kind": KIND,
+        "format": FORMAT,
+        "elements": list(elements),
+        "dtype": "float64",
+        "n_layers": 2,
+        "r_max_angstrom": 5.0,
+        "files": {name: sha256(folder / name) for name in (NATIVE, TORCHSCRIPT)},
+        "native": {"file": NATIVE, "reason": None},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
