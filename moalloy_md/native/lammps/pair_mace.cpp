@@ -15,7 +15,9 @@
 #include "utils.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <new>
 
 using namespace LAMMPS_NS;
 
@@ -181,15 +183,19 @@ void PairMACE::compute(int eflag, int vflag)
   ev_init(eflag, vflag);
   if (vflag_atom && !model->has_edge_gradient()) refuse_stress_of_atoms();
   moalloy::torch_library().set_threads(comm->nthreads);
-  local->build({atom->x, atom->type, atom->tag}, *list, species_of_type, r_max,
-               domain_decomposition && comm->nprocs > 1 ? model->n_layers() : 1,
-               model->has_edge_gradient());
-  if (local->graph().n_owned == 0) return;  // nothing to add; no message is waited for
-
   try {
+    local->build({atom->x, atom->type, atom->tag}, *list, species_of_type, r_max,
+                 domain_decomposition && comm->nprocs > 1 ? model->n_layers() : 1,
+                 model->has_edge_gradient());
+    if (local->graph().n_owned == 0) return;  // nothing to add; no message is waited for
     model->evaluate(local->graph(), vflag_global != 0, *result);
   } catch (const moalloy::ModelError &failure) {
     error->one(FLERR, "pair_style mace: {}", failure.what());
+  } catch (const std::bad_alloc &) {
+    error->one(FLERR,
+               "pair_style mace: memory ran out for the edges of {} atoms and {} ghosts of this "
+               "rank: use fewer atoms, more nodes, or pair_style mace/native",
+               atom->nlocal, atom->nghost);
   }
   double energy = 0.0;
   for (const double e : result->node_energy) energy += e;

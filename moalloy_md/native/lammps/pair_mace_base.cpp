@@ -138,7 +138,9 @@ void PairMACEBase::check_can_run()
     error->all(FLERR, "pair_style {}: expected units metal, found units {}: mend the units line",
                style, update->unit_style);
   if (force->newton_pair == 0)
-    error->all(FLERR, "pair_style {}: expected newton on, found newton off for pairs: remove it",
+    error->all(FLERR,
+               "pair_style {}: expected newton on, found newton off for pairs: mend the newton "
+               "line, or the package line that turned it off",
                style);
   if (!atom->tag_enable)
     error->all(FLERR, "pair_style {}: expected atoms with IDs, found atom_modify id no: remove it",

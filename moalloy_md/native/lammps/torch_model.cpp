@@ -19,8 +19,15 @@ namespace moalloy
 namespace
 {
 
-// First line of a torch error: the rest is a C++ backtrace that helps nobody at the terminal.
-std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
+// The line of a torch error that says what was wrong. Behind it stands a C++ backtrace that helps
+// nobody at the terminal; before it, if it comes from within the model, the model's own traceback.
+std::string essence(const std::string &text)
+{
+  const size_t name = text.rfind("Error: "), before = text.rfind('\n', name);
+  const bool traceback = text.find("Traceback of TorchScript") != std::string::npos;
+  const size_t begin = traceback && name != std::string::npos && before < name ? before + 1 : 0;
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
 
 bool contains(const std::string &text, const std::string &part)
 {
@@ -54,7 +61,7 @@ try {
 }
 
 // Says what a file that is no TorchScript model is instead, from its content, and what to do.
-std::string diagnose(const std::string &path)
+std::string diagnose(const std::string &path, const std::string &of_torch)
 {
   std::ifstream file(path, std::ios::binary);
   if (!file) return "it cannot be opened: check the path";
@@ -65,8 +72,8 @@ std::string diagnose(const std::string &path)
   if (content.compare(0, 2, "PK") == 0) {
     if (!contains(content, "PK\5\6")) return "its end is missing: copy or export it again";
     if (has_member(content, "constants.pkl"))
-      return "this torch cannot read it: export the model again with the torch that is installed "
-             "here";
+      return "this torch cannot read it (" + essence(of_torch) +
+             "): export the model again with the torch that is installed here";
     if (contains(content, "LAMMPS_MLIAP_MACE")) return "it was made for ML-IAP; " + wanted;
     return "it is a Python model or checkpoint (such as mace-torch's .model); " + wanted;
   }
@@ -153,10 +160,12 @@ ScriptedModel::ScriptedModel(const std::string &path, const std::string &device)
   } catch (const std::exception &error) {
     const std::string text = error.what();
     if (contains(text, "CUDA") || contains(text, "out of memory"))
-      throw ModelError("the model could not be put on " + device + ": " + first_line(text) +
+      throw ModelError("the model could not be put on " + device + ": " + essence(text) +
                        ": check nvidia-smi, or set CUDA_VISIBLE_DEVICES to nothing to use the CPU");
-    throw ModelError("expected a TorchScript MACE model in " + path + ", but " + diagnose(path) +
-                     " (" + first_line(text) + ")");
+    // torch's own words ("your checkpoint file is corrupted") mislead where the file is of another
+    // kind
+    throw ModelError("expected a TorchScript MACE model in " + path + ", but " +
+                     diagnose(path, text));
   }
   try {
     module_.eval();
@@ -239,7 +248,7 @@ void ScriptedModel::evaluate(const Graph &graph, bool want_virial, Evaluation &r
                        std::to_string(graph.n_owned) + " atoms and " + std::to_string(n_edges) +
                        " edges of this rank: use fewer atoms, more nodes or devices, a smaller "
                        "model, float32, or pair_style mace/native, which needs a hundredth");
-    throw ModelError("the model could not be evaluated: " + first_line(text));
+    throw ModelError("the model could not be evaluated: " + essence(text));
   }
 }
 
