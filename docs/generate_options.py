@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from moalloy_md.datasets.checks.config import CheckConfig
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict, SplitConfig
+from moalloy_md.potentials.evaluate_config import EvaluateConfig
 from moalloy_md.potentials.train_config import (
     ExponentialDecay,
     FineTune,
@@ -67,6 +68,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             ReduceOnPlateau,
         ),
     ),
+    ("`moalloy evaluate --config`", (EvaluateConfig,)),
     (
         "`moalloy study run STUDY.yaml`",
         (StudyConfig, Paradigm, Size, IidFolds, LodoFolds, NewElementFolds, Slurm),

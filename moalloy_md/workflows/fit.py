@@ -1,7 +1,7 @@
 """Training and evaluation as the command line runs them: with a bar, a table and JSON."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from moalloy_md.config import Device, Engine, load_config
-from moalloy_md.elements import atomic_number
+from moalloy_md.config import load_config
 from moalloy_md.errors import ConfigError
 from moalloy_md.potentials.committee import COMMITTEE, train_committee
 from moalloy_md.potentials.evaluate import Evaluation, evaluate
+from moalloy_md.potentials.evaluate_config import EvaluateConfig
 from moalloy_md.potentials.metrics import ErrorMetrics
 from moalloy_md.potentials.train import TrainResult, train
 from moalloy_md.potentials.train_config import TrainConfig
@@ -86,21 +86,20 @@ def _train(config: TrainConfig, folder: Path, screen: Console) -> list[TrainResu
     return results
 
 
-def evaluate_shown(
-    *, model: list[str], data: Path, out: Path, train: Path | None, proxies: list[str] | None,
-    engine: Engine, device: Device, batch_size: int, head: str | None, as_json: bool,
-) -> Evaluation:  # fmt: skip
+def evaluate_shown(config: EvaluateConfig, *, as_json: bool) -> Evaluation:
     """Evaluate, show how far it is, and print the table or the JSON of ``metrics.json``.
 
-    See `moalloy_md.potentials.evaluate.evaluate` for the parameters and errors. A folder of a
-    committee stands for its models; proxies are ``auto`` or such as ``Al=V``.
+    See `moalloy_md.potentials.evaluate.evaluate` for the errors. A folder of a committee stands
+    for its models.
     """
     screen = Console(stderr=True)
+    proxies: Mapping[str, str] | None = {} if config.proxies == "auto" else config.proxies
     with Progress(console=screen, transient=True) as bar:
         task = bar.add_task("evaluating", total=None)
         evaluation = evaluate(
-            model=_members(model), data=data, out=out, train=train, proxies=_proxies(proxies),
-            engine=engine, device=device, batch_size=batch_size, head=head,
+            model=_members(config.model), data=config.data, out=config.out, train=config.train,
+            proxies=proxies, engine=config.engine, device=config.device,
+            batch_size=config.batch_size, head=config.head,
             watch=lambda done: bar.update(task, completed=done, description=f"{done} cells"),
         )  # fmt: skip
     if as_json:
@@ -110,7 +109,7 @@ def evaluate_shown(
     return evaluation
 
 
-def _members(models: list[str]) -> list[str | Path]:
+def _members(models: Sequence[str]) -> list[str | Path]:
     """Put the models of a committee in the place of its folder."""
     found: list[str | Path] = []
     for model in models:
@@ -120,20 +119,6 @@ def _members(models: list[str]) -> list[str | Path]:
         else:
             found.append(model)
     return found
-
-
-def _proxies(given: list[str] | None) -> dict[str, str] | None:
-    if not given:
-        return None
-    pairs = [pair.split("=") for pair in given if pair != "auto"]
-    for pair in pairs:
-        if len(pair) != 2:
-            raise ConfigError(
-                f"--proxy: expected auto, or a pair such as Al=V, found {'='.join(pair)!r}"
-            )
-        for name in pair:
-            atomic_number(name)
-    return {new: known for new, known in pairs}  # noqa: C416  says which is which
 
 
 #: What the table shows, by the name of the error.

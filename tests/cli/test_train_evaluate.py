@@ -67,6 +67,31 @@ def test_evaluate_prints_the_json_that_it_writes(files, tmp_path):
     assert json.loads(result.stdout) == written
 
 
+def test_evaluate_takes_its_settings_from_a_file(files, tmp_path):
+    """The same result as with options; a typo is named; a missing setting too; never from both."""
+    options = ["--model", files / "random.model", "--data", files / "cells.extxyz"]
+    assert call("evaluate", *options, "--out", tmp_path / "by-options").exit_code == 0
+    config = tmp_path / "evaluate.yaml"
+    lines = [f"model: {files / 'random.model'}", f"data: {files / 'cells.extxyz'}"]
+    config.write_text("\n".join([*lines, f"out: {tmp_path / 'by-file'}", "batch_size: 2"]))
+    assert call("evaluate", "--config", config).exit_code == 0
+    one, other = (
+        json.loads((tmp_path / folder / "metrics.json").read_text())
+        for folder in ("by-options", "by-file")
+    )
+    name = "force_mae_mev_per_angstrom"
+    assert one[name] == pytest.approx(other[name])
+
+    both = call("evaluate", "--config", config, "--head", "pbe")
+    assert "expected either --config or options" in str(both.exception)
+    config.write_text("\n".join([*lines, "batchsize: 2"]))
+    typo = str(call("evaluate", "--config", config).exception)
+    assert "did you mean 'batch_size'?" in typo
+    missing = call("evaluate", *options)
+    assert isinstance(missing.exception, ConfigError)
+    assert "out" in str(missing.exception)
+
+
 def test_errors_reach_the_caller(files, tmp_path):
     result = call(
         "evaluate", "--model", files / "random.model", "--data", tmp_path / "none.extxyz",

@@ -10,6 +10,8 @@ from ase.io import read, write
 from scipy.stats import spearmanr
 from support.models import calculator, random_model, save_model
 
+from moalloy_md.cli.evaluate import _proxies
+from moalloy_md.config import validate
 from moalloy_md.datasets.bundled import load_bundled
 from moalloy_md.datasets.frames import frame_from_atoms, write_dataset
 from moalloy_md.datasets.split import Iid, LodoStrict, split_frames
@@ -17,7 +19,8 @@ from moalloy_md.datasets.split_folder import write_split
 from moalloy_md.errors import ConfigError, ModelError
 from moalloy_md.potentials.dilute import dilute_errors
 from moalloy_md.potentials.evaluate import evaluate
-from moalloy_md.workflows.fit import _members, _proxies
+from moalloy_md.potentials.evaluate_config import EvaluateConfig
+from moalloy_md.workflows.fit import _members
 
 ELEMENTS = ("Ti", "V", "Zr", "Nb", "Mo", "Hf", "Ta", "W", "Re")
 SMALL = {"hidden": "4x0e", "max_ell": 1, "correlation": 2, "r_max": 3.5}
@@ -309,13 +312,17 @@ def test_proxies_stand_in_and_are_said(models, tmp_path):
 
 
 def test_proxies_on_the_command_line():
-    assert _proxies(None) is None
-    assert _proxies(["auto"]) == {}
-    assert _proxies(["Al=V", "Zn=Fe"]) == {"Al": "V", "Zn": "Fe"}
+    assert _proxies([]) is None
+    assert _proxies(["auto"]) == "auto"
+    assert _proxies(["auto", "Al=V", "Zn=Fe"]) == {"Al": "V", "Zn": "Fe"}
     with pytest.raises(ConfigError, match=r"a pair such as Al=V, found 'Al:V'"):
         _proxies(["Al:V"])
     with pytest.raises(ConfigError, match="found 'Xx'"):
-        _proxies(["Xx=V"])
+        validate(
+            {"model": "m", "data": "d", "out": "o", "proxies": {"Xx": "V"}},
+            EvaluateConfig,
+            source="options",
+        )
 
 
 def test_native_engine_takes_no_proxies(split, tmp_path):
