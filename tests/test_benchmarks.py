@@ -56,6 +56,13 @@ def test_scaling_refuses_before_anything_long(option, value, expected):
     assert expected in done.stderr
 
 
+def test_every_record_is_one_that_the_docs_are_made_of():
+    pages = [FOLDER / "README.md", *(TOP / "docs").glob("*.md")]
+    text = "".join(page.read_text() for page in pages)
+    records = {path.stem for path in (FOLDER / "results").iterdir()}
+    assert sorted(name for name in records if name not in text) == []
+
+
 def test_docs_show_the_prediction_from_the_newest_record():
     done = run(str(SCALING), script="predict_scaling.py")
     assert done.returncode == 0, done.stderr

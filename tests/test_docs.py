@@ -38,6 +38,20 @@ def test_example_configurations_are_valid():
     assert load_config(example, StudyConfig).data == "bundled"
 
 
+def test_tests_that_the_table_of_pains_names_exist():
+    rows = re.findall(
+        r"^\| (\d+) \|.*\| (.*) \|$", (TOP / "docs" / "pains.md").read_text(), re.MULTILINE
+    )
+    assert [int(number) for number, _ in rows] == [*range(1, 15), 18, 20]
+    for number, cell in rows:
+        file = None
+        for name in re.findall(r"`([^`]+)`", cell):
+            if "::" in name:
+                path, name = name.split("::")  # noqa: PLW2901  a name alone is in the file before it
+                file = (TOP / path).read_text()
+            assert f"def {name}(" in file, f"row {number}: {name}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

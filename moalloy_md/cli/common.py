@@ -55,3 +55,8 @@ def bar(title: str, total: int | None) -> Callable[[Iterable[Any]], Iterable[Any
     """Return what wraps an iteration into a progress bar on standard error."""
     screen = Console(stderr=True)
     return lambda items: track(items, title, total=total, console=screen, transient=True)
+
+
+def count(n: int, noun: str) -> str:
+    """Say a number of things: 1 error, 2 errors."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"

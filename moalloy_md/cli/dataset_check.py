@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from moalloy_md.cli.common import ConfigOption, JsonOption, bar, settings_from
+from moalloy_md.cli.common import ConfigOption, JsonOption, bar, count, settings_from
 
 #: Places that are listed of one check; --json has all.
 _SHOWN = 5
@@ -64,9 +64,10 @@ def _print_report(report: Any) -> None:
     for (severity, check), findings in kinds.items():
         _print_kind(console, severity, check, findings)
     passed = [name for name in report.checks if name not in {check for _, check in kinds}]
-    if passed:
+    # where reading stopped, they have not seen the rest
+    if passed and ("error", "file") not in kinds:
         say(f"Nothing found by: {', '.join(passed)}.")
-    say(f"{report.n_errors} errors, {report.n_warnings} warnings.")
+    say(f"{count(report.n_errors, 'error')}, {count(report.n_warnings, 'warning')}.")
 
 
 def _print_kind(console: Console, severity: str, check: str, findings: list[Any]) -> None:

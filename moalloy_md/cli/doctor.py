@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from moalloy_md.cli.common import count
+
 if TYPE_CHECKING:
     from moalloy_md.workflows.doctor import CheckResult, Diagnosis
 
@@ -68,16 +70,12 @@ def _verdict(diagnosis: "Diagnosis") -> Text:
     failures, warnings = statuses.count("failure"), statuses.count("warning")
     took = f" ({diagnosis.wall_s:.0f} s)"
     if failures:
-        counts = _count(failures, "failure") + (
-            f", {_count(warnings, 'warning')}" if warnings else ""
+        counts = count(failures, "failure") + (
+            f", {count(warnings, 'warning')}" if warnings else ""
         )
         return Text(
             f"{counts}. Mend the uppermost first: others may follow from it.{took}", "bold red"
         )
     if warnings:
-        return Text(f"Everything works, with {_count(warnings, 'warning')}.{took}", "yellow")
+        return Text(f"Everything works, with {count(warnings, 'warning')}.{took}", "yellow")
     return Text(f"Everything works.{took}", "green")
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"

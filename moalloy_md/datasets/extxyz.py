@@ -71,7 +71,9 @@ def iter_atoms(path: Path) -> Iterator[tuple[Place, Atoms]]:
             f"{path}: expected extended XYZ, which is text, found bytes that are none"
         ) from error
     if index < 0:
-        raise DataError(f"{path}: expected at least one frame, found an empty file")
+        raise DataError(
+            f"{path}: expected at least one frame, found an empty file: write or copy it again"
+        )
 
 
 def _place(path: Path, index: int) -> Place:

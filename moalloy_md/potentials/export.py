@@ -13,7 +13,13 @@ from moalloy_md.config import DType
 from moalloy_md.elements import atomic_number, symbol
 from moalloy_md.errors import ModelError, UnsupportedModelError
 from moalloy_md.potentials.elements_subset import keep_elements
-from moalloy_md.potentials.loading import load_model, model_dtype, model_elements, model_heads
+from moalloy_md.potentials.loading import (
+    TO_E3NN,
+    load_model,
+    model_dtype,
+    model_elements,
+    model_heads,
+)
 from moalloy_md.potentials.native_model import native_model, write_native
 from moalloy_md.potentials.parity import Evaluated
 from moalloy_md.potentials.quiet import quiet_mace
@@ -90,8 +96,8 @@ def open_source(
     Raises
     ------
     ModelError
-        If the file is no MACE model, its class is not supported, the head is not one of its
-        heads or has to be chosen, or it lacks an element.
+        If the file is no MACE model, its class is not supported, its layers are cuequivariance's,
+        the head is not one of its heads or has to be chosen, or it lacks an element.
     """
     model = load_model(path)
     kind = type(model).__name__
@@ -100,6 +106,11 @@ def open_source(
         raise ModelError(
             f"{path}: expected one of the model classes {', '.join(_SUPPORTED)}, found "
             f"{kind}{extra}, whose energy is not a sum of local terms that LAMMPS could distribute"
+        )
+    if any(getattr(getattr(m, "cueq_config", None), "enabled", False) for m in model.modules()):
+        raise ModelError(
+            f"{path}: expected e3nn's layers, found those of cuequivariance, which LAMMPS's torch "
+            f"does not have: {TO_E3NN}"
         )
     heads = model_heads(model)
     if head is None and len(heads) > 1:

@@ -25,6 +25,12 @@ _MACE_ATTRIBUTES = ("atomic_numbers", "r_max", "atomic_energies_fn", "interactio
 
 _WANTED = "expected a MACE model file (the .model that 'moalloy train' or mace_run_train writes)"
 _HOW_TO_MAKE = "Give the .model file that was written beside it"
+#: What to do with a model whose layers are cuequivariance's.
+TO_E3NN = (
+    "convert it: python -m mace.cli.convert_cueq_e3nn MODEL --output_model NEW.model (mace-torch's)"
+)
+#: Class of mace-torch that its exporter for LAMMPS's ML-IAP pickles.
+_ML_IAP_CLASS = b"LAMMPS_MLIAP_MACE"
 
 
 def load_model(
@@ -145,7 +151,8 @@ def _refuse_other_kinds(path: Path) -> None:
 def _refuse_other_archives(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name.split("/", 1)[-1] for name in archive.namelist()]
+            names = {name.split("/", 1)[-1]: name for name in archive.namelist()}
+            pickled = archive.read(names["data.pkl"]) if "data.pkl" in names else b""
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(
             f"{path}: {_WANTED}, found a damaged archive ({error}). Copy or train it again"
@@ -154,6 +161,11 @@ def _refuse_other_archives(path: Path) -> None:
         raise ModelError(
             f"{path}: {_WANTED}, found TorchScript: a model that is exported already (by 'moalloy "
             "export' or mace_create_lammps_model). Give the .model file that it was made from"
+        )
+    if _ML_IAP_CLASS in pickled:
+        raise ModelError(
+            f"{path}: {_WANTED}, found a model that mace-torch exported for ML-IAP. Give the .model "
+            "file that it was made from"
         )
     if "data.pkl" not in names:
         raise ModelError(f"{path}: {_WANTED}, found a zip archive of something else")
@@ -192,7 +204,9 @@ def _unpickle(path: Path, device: str) -> Any:
 
 
 def _not_loadable(path: Path, error: Exception) -> ModelError:
-    if isinstance(error, ImportError | AttributeError):
+    if isinstance(error, ImportError) and str(error.name).startswith("cuequivariance"):
+        advice = f"It was made with cuequivariance. Where that is installed, {TO_E3NN}"
+    elif isinstance(error, ImportError | AttributeError):
         advice = "It was made by another version of mace-torch, or by another program"
     else:
         advice = "It is damaged or no PyTorch file: copy or train it again"

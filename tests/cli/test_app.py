@@ -86,6 +86,44 @@ def model(tmp_path_factory):
     return path
 
 
+ENERGY, FORCES = "REF_energy=-20", "REF_forces:R:3"
+TRAIN = "train: {data}\nvalid: {data}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments", "sentence"),
+    [
+        (ENERGY, "", "dataset split {data} --protocol iid --out out", "expected REF_energy"),
+        (" 0 0 0.1", " 0 0 nan", "train train.yaml --out out", "expected a finite REF_forces"),
+        (FORCES, "f:R:3", "dataset split {data} --protocol iid --out out", "expected the columns"),
+        ("W ", "Re ", "evaluate --model {model} --data {data} --out out", "Re"),
+        ("", "", "export {torchscript} --out out", "found TorchScript: a model that is exported"),
+    ],
+    ids=["no-energy", "nan-force", "no-forces", "element", "torchscript"],
+)
+def test_bad_files_are_a_sentence_and_leave_nothing(
+    tmp_path, model, scripted, old, new, arguments, sentence
+):
+    data = tmp_path / "data.extxyz"
+    frame = (
+        f'2\nLattice="3.1 0 0 0 3.2 0 0 0 3.3" Properties=species:S:1:pos:R:3:{FORCES} {ENERGY} '
+        "host=Mo group=a state=noneq\nMo 0 0 0 0 0 0.1\nW 1.5 1.6 1.7 0 0 -0.1\n"
+    )
+    data.write_text(frame.replace(old, new) if old else frame)
+    (tmp_path / "train.yaml").write_text(TRAIN.format(data=data))
+    # by its content: nothing in its name tells
+    exported = tmp_path / "renamed.model"
+    exported.write_bytes(scripted(elements=("Mo", "W"), hidden="8x0e")[1].read_bytes())
+    before = sorted(tmp_path.iterdir())
+    given = arguments.format(model=model, data=data, torchscript=exported)
+    answer = moalloy(*given.split(), cwd=tmp_path)
+    assert answer.returncode == 1, answer.stdout
+    assert answer.stderr.lstrip().startswith("error: ")
+    assert sentence in answer.stderr
+    assert "Traceback" not in answer.stderr + answer.stdout
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "largest_file"),
     [

@@ -36,9 +36,12 @@ def styles(output):
     return re.findall(r"pair style plugin (\S+)", output)
 
 
-def test_lmp_script_finds_the_plugins_by_itself(torch_plugin, tmp_path):
-    answer = run_lmp("plugin list\n", tmp_path)
-    assert answer.returncode == 0
+def test_lmp_script_finds_the_plugins_by_itself(torch_plugin, tmp_path, monkeypatch):
+    """And the second of them its torch: no variable tells where that is."""
+    for name in ("LD_LIBRARY_PATH", "LAMMPS_PLUGIN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    answer = run_lmp("plugin list\npair_style mace\n", tmp_path)
+    assert answer.returncode == 0, answer.stderr + answer.stdout
     assert sorted(styles(answer.stdout)) == ["mace", "mace/native"]
     assert str(torch_plugin.parent) in answer.stdout
     assert str(installation.native_plugin().parent) in answer.stdout
@@ -225,6 +228,25 @@ def test_explanation_can_be_followed_by_hand(style):
     assert "-DLAMMPS_VERSION=22 Jul 2025" in text
     assert ("-DTORCH_PACKAGE=" in text) == (style == "mace")
     assert str(plan.target) in text
+
+
+def test_build_asks_for_no_cuda_toolkit(tmp_path):
+    """As torch's CMake package does wherever torch was built with CUDA."""
+    package = tmp_path / "torch" / "share" / "cmake" / "Torch"
+    package.mkdir(parents=True)
+    (package / "TorchConfig.cmake").write_text('message(FATAL_ERROR "found no CUDA toolkit")\n')
+    configure = [
+        f"-DTORCH_PACKAGE={tmp_path / 'torch'}" if "TORCH_PACKAGE" in part else part
+        for part in plugin.plan_torch_plugin().configure
+    ]
+    answer = subprocess.run(
+        [part.replace("{build}", str(tmp_path / "build")) for part in configure],
+        env={**os.environ, "Torch_DIR": str(package)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_failed_compilation_leaves_nothing_and_says_why(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 The models have random weights, scaled to forces of 1 eV/Å, so that nothing is small by accident.
 """
 
+import re
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,13 @@ from support.styles import STYLES, assert_same
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
+#: Mo and its 20 dopants.
+# fmt: off
+ALL = (
+    "Al", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Y", "Zr", "Nb",
+    "Mo", "Ag", "Hf", "Ta", "W", "Re", "Au", "Hg",
+)
+# fmt: on
 TYPES = ("W", "Mo", "V", "Ta")  # in LAMMPS: another order than in the model
 
 SHAPES = {
@@ -59,6 +67,29 @@ def test_any_subset_and_order_of_elements(random_potential, tmp_path, types):
     atoms = doped_cell(("Mo", "W"), n=2, seed=11)
     found = potential.compute(atoms, tmp_path, types)
     assert_same(found, potential, atoms)
+
+
+@pytest.mark.parametrize(
+    ("style", "n_cases"), [("mace", 5), ("mace/native", 30)], indirect=["style"]
+)
+def test_subsets_and_orders_of_21_elements(random_potential, tmp_path, n_cases):
+    """A type taken for another element would be wrong by its reference energy, and more."""
+    potential = random_potential(elements=ALL, hidden="8x0e")
+    rng = np.random.default_rng(20)
+    text, expected = "", []
+    for k in range(n_cases):
+        n_types = len(ALL) if k == 0 else int(rng.integers(1, len(ALL) + 1))
+        types = tuple(rng.permutation(ALL)[:n_types].tolist())
+        atoms = doped_cell(types, n=2, seed=k)
+        lmp.write_data(atoms, types, tmp_path, f"{k}.lmp")
+        setup = lmp.script(atoms, types, potential.lines(types), per_atom_stress=False)
+        text += "clear\n" + setup.replace("data.lmp", f"{k}.lmp")
+        text += f'print "energy of {k}: $(pe:%.17g)"\n'
+        expected.append(potential.oracle.get_potential_energy(atoms))
+    status, output = lmp.run_script(text, tmp_path)
+    assert status == 0, output[-2000:]
+    found = re.findall(r"^energy of \d+: (\S+)", output, re.MULTILINE)
+    np.testing.assert_allclose(np.array(found, float), expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """What the pair styles cannot do is refused in a sentence before the run starts."""
 
+from typing import Dict  # noqa: UP035  TorchScript reads it
+
 import pytest
 import torch
 from support import lmp
 from support.cells import two_atom_cell
-from support.models import save_model
+from support.models import save_ml_iap, save_model
 from support.styles import write_potential
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -199,6 +201,9 @@ def checkpoint(path, _model):
     torch.save({"model": {"w": torch.zeros(2)}, "epoch": 3}, path)
 
 
+ml_iap = save_ml_iap
+
+
 def torchscript(path, model):
     write_potential("mace", model, path)
 
@@ -232,6 +237,7 @@ WRONG_FILES = {
     "mace": {
         python_model: "it is a Python model or checkpoint (such as mace-torch's .model)",
         checkpoint: "it is a Python model or checkpoint",
+        ml_iap: "it was made for ML-IAP",
         other_torchscript: "found a TorchScript file without r_max",
         native: "it is a safetensors file: that is for pair_style mace/native",
         other_safetensors: "it is a safetensors file: that is for pair_style mace/native",
@@ -241,6 +247,7 @@ WRONG_FILES = {
     "mace/native": {
         python_model: ZIP,
         checkpoint: ZIP,
+        ml_iap: ZIP,
         torchscript: ZIP,
         other_safetensors: "found a safetensors file of something else",
         empty: "found an empty file",
@@ -260,6 +267,7 @@ def test_wrong_kind_of_file_whatever_its_name(refused, style, potential, tmp_pat
     make(path, potential.model)
     message = refused(f"pair_style {style}\npair_coeff * * {path} Mo W")
     assert WRONG_FILES[style][make] in message
+    assert "corrupted" not in message  # torch's guess
     if path.read_bytes():
         assert "moalloy export" in message
 
@@ -294,6 +302,36 @@ def test_overlapping_atoms(potential, tmp_path):
     status, output = lmp.run_script(lmp.script(atoms, TYPES, potential.lines(TYPES)), tmp_path)
     assert status != 0
     assert "the energy is not a number at step 0: atoms overlap" in output
+
+
+class FailsInside(torch.nn.Module):
+    """Has what the style reads of a MACE model, and an error in its forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("r_max", torch.tensor(4.0, dtype=torch.float64))
+        self.register_buffer("num_interactions", torch.tensor(2))
+        self.register_buffer("atomic_numbers", torch.tensor([42, 74]))
+
+    def forward(
+        self,
+        data: Dict[str, torch.Tensor],  # noqa: UP006  TorchScript reads these, not dict and |
+        local_or_ghost: torch.Tensor,
+        compute_virials: bool = False,  # noqa: FBT001, FBT002
+    ) -> Dict[str, torch.Tensor]:  # noqa: UP006
+        return {"node_energy": data["node_attrs"][100_000]}
+
+
+@only_mace
+def test_an_error_inside_the_model_is_told(refused, tmp_path):
+    """TorchScript puts its own traceback before the error."""
+    from moalloy_md.potentials.quiet import quiet_mace
+
+    with quiet_mace():
+        torch.jit.script(FailsInside()).save(str(tmp_path / "inside.pt"))
+    lines = f"pair_style mace\npair_coeff * * {tmp_path}/inside.pt Mo W"
+    message = refused(lines, per_atom_stress=False)
+    assert "the model could not be evaluated: RuntimeError: select(): index 100000 out" in message
 
 
 def test_centroid_stress_is_refused(refused, potential):

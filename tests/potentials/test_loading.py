@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 import torch
-from support.models import random_model
+from support.models import random_model, save_ml_iap
 
 from moalloy_md.errors import ModelError
 from moalloy_md.potentials.loading import load_model, model_dtype, model_elements, resolve_device
@@ -73,6 +73,10 @@ def checkpoint(path):
     torch.save({"model": layer.state_dict(), "optimizer": optimizer.state_dict()}, path)
 
 
+def ml_iap(path):
+    save_ml_iap(path, torch.nn.Linear(1, 1))
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
@@ -89,6 +93,7 @@ def checkpoint(path):
         (zipped_text, "found a zip archive of something else"),
         (torn, "found a torn archive"),
         (checkpoint, "found a training checkpoint"),
+        (ml_iap, "found a model that mace-torch exported for ML-IAP. Give the .model"),
         (lambda path: torch.save({"w": torch.ones(2)}, path), "found a state dict"),
         (lambda path: torch.save({"a": 1}, path), "found a dict with the keys a"),
         (lambda path: torch.save([1, 2], path), "found a pickled list"),
@@ -112,6 +117,17 @@ def test_pickle_of_an_unknown_program_is_named(tmp_path, model_file):
             target.writestr(name, content.replace(b"mace.modules.models", b"mace.modules.nodels"))
     with pytest.raises(ModelError, match="another version of mace-torch"):
         load_model(broken)
+
+
+def test_cuequivariance_that_is_not_here_says_how_to_convert(tmp_path, model_file):
+    other = tmp_path / "cueq.model"
+    with zipfile.ZipFile(model_file) as source, zipfile.ZipFile(other, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            # a name as long as the one that it stands for: a pickle counts its letters
+            target.writestr(name, content.replace(b"mace.modules.models", b"cuequivariance_torc"))
+    with pytest.raises(ModelError, match=r"cuequivariance\. Where that is .*convert_cueq_e3nn"):
+        load_model(other)
 
 
 def test_what_can_be_named_is_not_run(tmp_path):

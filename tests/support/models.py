@@ -131,6 +131,18 @@ def save_model(model, path):
         torch.save(model, path)
 
 
+class LAMMPS_MLIAP_MACE:  # noqa: N801  the class that mace-torch's exporter for ML-IAP pickles
+    """Stands for mace-torch's, whose import needs a shared libpython."""
+
+    def __init__(self, model):
+        self.state = model.state_dict()
+
+
+def save_ml_iap(path, model):
+    """Write a file as ``mace_create_lammps_model --format=mliap`` does."""
+    torch.save(LAMMPS_MLIAP_MACE(model), path)
+
+
 def copy_of(model):
     """Return a deep copy; e3nn's compiled parts go through TorchScript, which warns."""
     import copy

