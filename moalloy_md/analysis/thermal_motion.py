@@ -180,7 +180,8 @@ def diffusion_coefficient(
 
 def _running_mean(path: FloatArray, n_frames: int) -> FloatArray:
     sums = np.cumsum(np.concatenate([np.zeros_like(path[:1]), path]), axis=0)
-    return (sums[n_frames:] - sums[:-n_frames]) / n_frames
+    means: FloatArray = (sums[n_frames:] - sums[:-n_frames]) / n_frames
+    return means
 
 
 def mean_vibration(squares: FloatArray, *, name: str) -> Estimate:

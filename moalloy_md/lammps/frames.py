@@ -4,6 +4,7 @@ A run that goes on after a kill writes the frames since its last restart again, 
 names: no frame is there twice, and one that the kill cut is made whole.
 """
 
+import warnings
 from pathlib import Path
 
 from ase import Atoms
@@ -60,8 +61,10 @@ def read_frame(path: Path) -> Atoms:
         If it cannot be read.
     """
     try:
-        atoms = read(path, format="lammps-dump-text", index=0)
-    except (OSError, ValueError, IndexError, KeyError, StopIteration) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # NumPy's, about lines that are missing
+            atoms = read(path, format="lammps-dump-text", index=0)
+    except (UserWarning, OSError, ValueError, IndexError, KeyError, StopIteration) as error:
         raise DataError(
             f"{path}: expected a whole frame of a LAMMPS dump, found one that cannot be read "
             f"({error}). A frame that a kill cut is written again when the run goes on"

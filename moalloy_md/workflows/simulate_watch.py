@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.io import write
 from matscipy.neighbours import neighbour_list
+from numpy.typing import NDArray
 
 from moalloy_md.analysis.thermal import slope_in_time
 from moalloy_md.errors import MoAlloyError
@@ -20,13 +21,17 @@ from moalloy_md.rundir import read_json, replacing, write_json
 from moalloy_md.units import MEV_PER_EV
 from moalloy_md.workflows.simulate_config import Watch
 
+FloatArray = NDArray[np.float64]
+
 #: Frames worth labelling, for ``moalloy dataset label``.
 UNCERTAIN = "uncertain.extxyz"
 WATCH = "watch.json"
 
+#: Deviations by fewer standard errors may be chance.
+_SIGMAS = 3.0
+
 #: Reach of the search for close atoms, in sums of covalent radii: beyond a crystal's neighbours.
 _REACH = 0.95
-_DRIFT_SIGMAS = 3.0
 
 
 class SimulationStoppedError(MoAlloyError):
@@ -189,7 +194,13 @@ class Watcher:
 
 
 def thermostat_warnings(
-    limits: Watch, *, mean_k: float, target_k: float, time_ps: Any, conserved_ev_per_atom: Any
+    limits: Watch,
+    *,
+    mean_k: float,
+    error_k: float,
+    target_k: float,
+    time_ps: FloatArray,
+    conserved_ev_per_atom: FloatArray,
 ) -> list[str]:
     """Say what is wrong with temperature and energy of a run at constant temperature.
 
@@ -197,8 +208,10 @@ def thermostat_warnings(
     ----------
     limits
         When to say something.
-    mean_k, target_k
-        Mean temperature, and the thermostat's, K.
+    mean_k, error_k
+        Mean temperature and its standard error, K.
+    target_k
+        The thermostat's, K.
     time_ps, conserved_ev_per_atom
         ``(n,)`` each, in equilibrium: ps, and what thermostat and barostat conserve, eV/atom.
 
@@ -208,10 +221,12 @@ def thermostat_warnings(
         Sentences; empty where all is well.
     """
     found = []
-    if abs(mean_k - target_k) > limits.temperature_fraction * target_k:
+    allowed = max(limits.temperature_fraction * target_k, _SIGMAS * error_k)
+    if abs(mean_k - target_k) > allowed:
         found.append(
             f"expected a mean temperature within {100 * limits.temperature_fraction:g} % of "
-            f"{target_k:g} K, found {mean_k:.0f} K: run longer"
+            f"{target_k:g} K, found {mean_k:.0f} ± {error_k:.0f} K: the run is not in "
+            "equilibrium, run longer"
         )
     if len(time_ps) < 3:
         return found
@@ -219,7 +234,7 @@ def thermostat_warnings(
     slope = slope_in_time(time_ps, conserved_ev_per_atom)
     drift, error = (duration * MEV_PER_EV * x for x in slope)
     limit = limits.energy_drift_mev_per_atom
-    if abs(drift) > max(limit, _DRIFT_SIGMAS * error):
+    if abs(drift) > max(limit, _SIGMAS * error):
         found.append(
             f"expected a conserved energy that drifts by at most {limit:g} meV/atom, found "
             f"{drift:.1f} ± {error:.1f} in {duration:.0f} ps: shorten timestep_ps, or export the "

@@ -114,12 +114,16 @@ def _npt(
     frames = frame_files(folder, first_step=int(thermo.steps[first]))
     quantities |= _motion(frames, config, edge=float((2 * volume[first:].mean() / n) ** (1 / 3)))
     structure, rdf, notes = _structure(frames, config)
-    warnings = notes + thermostat_warnings(
-        config.watch,
-        mean_k=float(temperature[first:].mean()),
-        target_k=target,
-        time_ps=thermo.column("Time")[first:],
-        conserved_ev_per_atom=thermo.column("Econserve")[first:] / n,
+    warnings = (
+        notes
+        + thermostat_warnings(
+            config.watch,
+            mean_k=float(temperature[first:].mean()),
+            error_k=quantities["temperature_k"].get("error", np.inf),  # too short to say
+            target_k=target,
+            time_ps=thermo.column("Time")[first:],
+            conserved_ev_per_atom=thermo.column("Econserve")[first:] / n,
+        )
     )
     bcc = structure.get("bcc_fraction", {}).get("mean")
     if bcc is not None and bcc < MIN_BCC:
