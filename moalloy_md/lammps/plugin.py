@@ -151,7 +151,7 @@ def check_loads(plugin: Path, *, style: str = "mace") -> None:
     Raises
     ------
     PluginError
-        With what ``lmp`` printed, if it does not.
+        If it does not, with the reason, or else the end of what ``lmp`` printed.
     """
     with tempfile.TemporaryDirectory(prefix="moalloy-plugin-") as folder:
         script = Path(folder) / "in.load"
@@ -168,8 +168,11 @@ def check_loads(plugin: Path, *, style: str = "mace") -> None:
         ) as process:
             output = process.communicate()[0]
     if process.returncode != 0 or not re.search(rf"pair style plugin {style}\s", output):
+        # LAMMPS goes on without a library that cannot be opened, and only then misses the style
+        refused = re.search(r"^Open of file .* failed: (.+)$", output, re.MULTILINE)
+        found = refused[1].removeprefix(f"{plugin}: ") if refused else f"\n{_tail(output)}"
         raise PluginError(
-            f"expected lmp to load {plugin}, found:\n{_tail(output)}\n"
+            f"expected lmp to load {plugin}, found: {found}\n"
             "Rebuild it with: moalloy plugin build --force"
         )
 

@@ -155,7 +155,8 @@ def lmp_script() -> str:
     if status != 0 or missing:
         raise Finding(
             f"expected {script} to find pair_style {' and '.join(missing or there)} by itself, "
-            f"found {' and '.join(found) or 'none'}, status {status}: {last_line(output)}",
+            f"found {' and '.join(found) or 'none'}"
+            + (f", status {status}: {last_line(output)}" if status != 0 else ""),
             mend="Run: moalloy plugin build --force"
             if found
             else "Install moalloy_md again, its entry point is missing: "

@@ -260,5 +260,14 @@ def test_failed_compilation_leaves_nothing_and_says_why(tmp_path, monkeypatch):
 def test_library_that_is_no_plugin_is_refused(tmp_path):
     library = tmp_path / "x_plugin.so"
     library.write_bytes(b"not a library")
-    with pytest.raises(PluginError, match="moalloy plugin build --force"):
+    with pytest.raises(PluginError, match=r"found: file too short\n.*plugin build --force"):
+        plugin.check_loads(library)
+
+
+def test_library_of_another_torch_says_what_it_misses(tmp_path):
+    source, library = tmp_path / "x.cpp", tmp_path / "x_plugin.so"
+    source.write_text('extern "C" int of_another_torch(); int x() { return of_another_torch(); }\n')
+    compiler = os.environ.get("CXX", "c++")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    with pytest.raises(PluginError, match="found: undefined symbol: of_another_torch"):
         plugin.check_loads(library)

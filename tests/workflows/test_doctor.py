@@ -105,6 +105,7 @@ def test_a_broken_plugin(empty_cache):
     plugin_place().write_bytes(b"\x7fELF but not for long")
     result = failure("pair_style mace")
     assert "expected lmp to load" in result.found
+    assert "found: file too short" in result.found  # the dynamic linker's words
     assert "\n" not in result.found
     assert result.mend == "Run: moalloy plugin build --force"
     # what the user types says so too, and does not crash
