@@ -1,8 +1,9 @@
 """Put a trained base model into the package, with its model card.
 
-    python pack.py SIZE RUN_FOLDER VALIDATION_FOLDER
+    python pack.py SIZE VALIDATION_FOLDER RUN_FOLDER...
 
-RUN_FOLDER is train.py's, VALIDATION_FOLDER holds what validate.py wrote, as far as it was run.
+VALIDATION_FOLDER holds what validate.py wrote, as far as it was run. The RUN_FOLDERs are train.py's, in the order in which one
+started from the other; the last one's model is packed.
 """
 
 import json
@@ -62,14 +63,25 @@ def check(model: Any) -> dict[str, Any]:
     }
 
 
-def main(size: str, run: Path, validation: Path) -> None:
-    """Write weights and description."""
-    model = load_model(run / "model.model")
+def stage(run: Path) -> dict[str, Any]:
+    """Return what a training was told, and how many epochs it took."""
+    given = dict(
+        option.removeprefix("--").split("=", 1)
+        for option in json.loads((run / "options.json").read_text())
+        if "=" in option
+    )
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    numbers = {name: float(given[name]) for name in ("batch_size", "lr", "energy_weight")}
+    return {"epochs": int(history[-1]["epoch"]) + 1, **numbers}
+
+
+def main(size: str, validation: Path, runs: list[Path]) -> None:
+    """Write weights and description."""
+    model = load_model(runs[-1] / "model.model")
     card = {
         **CARD,
         "training": {
-            "epochs": int(history[-1]["epoch"]) + 1,
+            "stages": [stage(run) for run in runs],
             "parameters": sum(p.numel() for p in model.parameters()),
             "packages": {name: version(name) for name in ("mace-torch", "torch", "e3nn")},
         },
@@ -83,4 +95,4 @@ def main(size: str, run: Path, validation: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), [Path(run) for run in sys.argv[3:]])

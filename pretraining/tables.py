@@ -71,6 +71,17 @@ def properties(report: dict[str, Any]) -> None:
         print(f"| {name} | {flat[key]:.{digits}f} | {REFERENCE[key]} |")
 
 
+def dynamics(report: dict[str, Any]) -> None:
+    """Print what 10 ps of NPT with 2 % of each dopant gave, and the drift of the energy in NVE."""
+    print(
+        "| dopant | a at 300 K, Å | a at 2,000 K, Å | NVE drift, meV/atom/ps |\n|---|---|---|---|"
+    )
+    for dopant, row in report.items():
+        cold, hot = (row[f"npt_{t}_k"]["lattice_parameter_angstrom"] for t in (300, 2000))
+        drift = row["nve_drift_mev_per_atom_per_ps"]
+        print(f"| {dopant} | {cold:.3f} | {hot:.3f} | {drift:+.4f} |")
+
+
 def _errors(row: dict[str, float]) -> str:
     return f"{row['energy_mae_mev_per_atom']:.1f} | {row['force_mae_mev_per_angstrom']:.0f}"
 
@@ -78,7 +89,11 @@ def _errors(row: dict[str, float]) -> str:
 def main(size: str) -> None:
     """Print the tables that there are numbers for."""
     found = base_card(size)["validation"]
-    for name, show in (("teacher", held_out), ("mvl", mvl), ("properties", properties)):
+    shown = {
+        "teacher": held_out, "teacher-first": held_out, "mvl": mvl, "properties": properties,
+        "md": dynamics,
+    }  # fmt: skip
+    for name, show in shown.items():
         if name in found:
             print(f"\n{name}\n")
             show(found[name])

@@ -1,6 +1,7 @@
 """Measure a base model: each verb writes one JSON file into a folder, which pack.py puts into the model card.
 
-python validate.py teacher    --model M --data TEST.extxyz --out DIR          held-out cells of the teacher
+python validate.py teacher    --model M --data TEST.extxyz --out DIR          held-out cells of the teacher; --name NAME: into
+                                                                              NAME.json, where there are several such sets
 python validate.py mvl-cells  --data MVL.extxyz --cells SAMPLE.extxyz         real DFT cells to compare on
 python validate.py mvl        --model M --data SAMPLE.extxyz --cells LABELLED-BY-TEACHER.extxyz --out DIR
 python validate.py repulsion  --model M --out DIR                             all 231 pairs, 1.6 to 0.8 Å
@@ -33,7 +34,7 @@ _MVL_FRAMES = 60
 
 _DISTANCES = np.arange(0.8, 1.6001, 0.02)
 _NVE_PS, _NVE_STEP_PS = 2.0, 0.001
-_NPT_PS = 10.0
+_NPT_PS, _NPT_STEP_PS = 10.0, 0.002
 
 
 def teacher_errors(model: Path, data: Path) -> dict[str, Any]:
@@ -150,17 +151,16 @@ def _npt(bundle: Path, folder: Path, atoms: Atoms, temperature_k: float, threads
     elements = list(dict.fromkeys([HOST, *atoms.symbols]))
     folder.mkdir(parents=True, exist_ok=True)
     write_structure(atoms, folder / "structure.data", elements=elements)
-    step_ps = 0.002 if temperature_k < 1000 else 0.001
     run_lammps(
         input_file("in.npt"),
         run_dir=folder,
         variables={
             "bundle": bundle.absolute(),
-            "steps": round(_NPT_PS / step_ps),
+            "steps": round(_NPT_PS / _NPT_STEP_PS),
             "structure": "structure.data",
             "elements": " ".join(elements),
             "temperature_k": temperature_k,
-            "timestep_ps": step_ps,
+            "timestep_ps": _NPT_STEP_PS,
             "dump_interval": 1000,
         },
         threads=threads,
@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("verb", choices=verbs)
     for name in ("model", "bundle", "data", "cells", "out"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--name", help="of the file in --out, where it is not that of the verb")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     if given.verb == "mvl-cells":
@@ -242,7 +243,7 @@ def main() -> None:
     }[given.verb]
     report = measure()
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / f"{given.verb}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (given.out / f"{given.name or given.verb}.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report, indent=1))
 
 
