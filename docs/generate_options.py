@@ -9,6 +9,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from moalloy_md.analysis.topics.clusters import ClusterSettings
+from moalloy_md.analysis.topics.defects import DefectSettings
+from moalloy_md.analysis.topics.dislocations import DislocationSettings
+from moalloy_md.analysis.topics.grains import GrainSettings
+from moalloy_md.analysis.topics.msd import MsdSettings
+from moalloy_md.analysis.topics.rdf import RdfSettings
+from moalloy_md.analysis.topics.sro import SroSettings
+from moalloy_md.analysis.topics.structure import StructureSettings
+from moalloy_md.analysis.topics.voronoi import VoronoiSettings
 from moalloy_md.datasets.checks.config import CheckConfig
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict, SplitConfig
@@ -38,6 +47,7 @@ from moalloy_md.workflows.label_config import (
     NativeTeacher,
     Vasp,
 )
+from moalloy_md.workflows.properties_config import PropertiesConfig
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
 from moalloy_md.workflows.study_config import (
     IidFolds,
@@ -83,6 +93,21 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("`moalloy dataset import --config`", (ImportConfig,)),
     ("`moalloy dataset check --config`", (CheckConfig,)),
     ("`moalloy dataset split --config`", (SplitConfig, Iid, LodoStrict, LodoRelaxed)),
+    ("`moalloy properties --config`", (PropertiesConfig,)),
+    (
+        "`moalloy analyze TOPIC --config`",
+        (
+            StructureSettings,
+            DefectSettings,
+            SroSettings,
+            ClusterSettings,
+            VoronoiSettings,
+            DislocationSettings,
+            GrainSettings,
+            RdfSettings,
+            MsdSettings,
+        ),
+    ),
     ("`moalloy quickstart --config`", (QuickstartConfig,)),
 )
 

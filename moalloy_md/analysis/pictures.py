@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,15 +42,46 @@ def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (860, 740)) 
         If OVITO, or a system library that it needs, is missing.
     """
     ovito = load_ovito()
-    from ovito.vis import TachyonRenderer, Viewport
-
     with refused_frame(frame):
         pipeline = ovito.io.import_file(str(frame))
         pipeline.modifiers.append(ovito.modifiers.WrapPeriodicImagesModifier())
         pipeline.modifiers.append(_colouring(host))
         data = pipeline.compute(pipeline.source.num_frames - 1)
-        data.cell.vis.line_width = 0.009 * float(np.linalg.norm(data.cell[:, 0]))
-        data.cell.vis.rendering_color = (0.35, 0.40, 0.46)
+        _style_cell(data)
+    return _render(pipeline, size)
+
+
+def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
+    """Draw a frame in perspective, as its particles' colours and radii say.
+
+    Parameters
+    ----------
+    data
+        OVITO's DataCollection; its dislocation lines, if there are any, are drawn as well.
+    size
+        Pixels, width and height.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    load_ovito()
+    from ovito.pipeline import Pipeline, StaticSource
+
+    if data.cell is not None:
+        _style_cell(data)
+    return _render(Pipeline(source=StaticSource(data=data)), size)
+
+
+def _style_cell(data: Any) -> None:
+    data.cell.vis.line_width = 0.009 * float(np.linalg.norm(data.cell[:, 0]))
+    data.cell.vis.rendering_color = (0.35, 0.40, 0.46)
+
+
+def _render(pipeline: Any, size: tuple[int, int]) -> bytes:
+    from ovito.vis import TachyonRenderer, Viewport
+
     pipeline.add_to_scene()
     try:
         view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-2.2, 1.4, -0.8))

@@ -10,12 +10,15 @@ from rich.console import Console
 
 from moalloy_md import __version__
 from moalloy_md.cli import (
+    analyze,
     dataset,
     doctor,
     evaluate,
     export,
     plugin,
+    properties,
     quickstart,
+    simulate,
     structures,
     study,
     train,
@@ -57,11 +60,14 @@ app.add_typer(plugin.app, name="plugin")
 app.add_typer(structures.app, name="structures")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(study.app, name="study")
+app.add_typer(analyze.app, name="analyze")
+app.add_typer(simulate.app, name="simulate")
 _add("doctor", doctor.doctor_command)
 _add("quickstart", quickstart.quickstart_command)
 _add("train", train.train_command)
 _add("evaluate", evaluate.evaluate_command)
 _add("export", export.export_command)
+_add("properties", properties.properties_command)
 
 
 #: The disk, a quota, or a limit on the size of a file.

