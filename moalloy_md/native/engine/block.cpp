@@ -27,14 +27,14 @@ Block<Real>::Block(const Parameters<Real> &parameters, const Kernels<Real> &kern
   product_.resize(block * rows_out);
   product_hat_.resize(block * rows_out);
   message_.resize(block * rows_message);
-  sums_.resize(static_cast<std::size_t>(p_.components) * p_.layers[0].n_basis);
+  sums_.resize(static_cast<std::size_t>(kCentres) * p_.components * p_.layers[0].n_basis);
 }
 
 template <class Real> double Block<Real>::memory() const
 {
   std::size_t numbers = 0;
   for (const auto *rows : {&a_, &a_hat_, &mixed_, &product_, &product_hat_, &out_, &out_hat_,
-                           &message_, &sums_, &scratch_, &coupled_, &coupled_hat_})
+                           &message_, &sums_, &hidden_, &scratch_, &coupled_, &coupled_hat_})
     numbers += rows->capacity();
   for (const auto &n : around_) numbers += n.slab.capacity();
   return static_cast<double>(numbers) * sizeof(Real);
@@ -123,32 +123,49 @@ template <class Real> void Block<Real>::clear_out_hat() { zero(out_hat_); }
 
 template <class Real> void Block<Real>::readout(int layer, double *energies)
 {
-  const int width = p_.width;
   for (const ReadoutParameters<Real> &readout : p_.readouts) {
     if (readout.layer != layer) continue;
-    for (int c = 0; c < count_; ++c) {
-      const Real *in = out(c);
-      Real *hat = out_hat(c);
-      if (readout.hidden == 0) {
-        Real energy = 0;
-#pragma omp simd reduction(+ : energy)
-        for (int k = 0; k < width; ++k) energy += in[k] * readout.weights[k];
-        for (int k = 0; k < width; ++k) hat[k] += readout.weights[k];
-        energies[c] += energy;
-      }
-      for (int h = 0; h < readout.hidden; ++h) {
-        const Real *w = &readout.weights[static_cast<std::size_t>(h) * width];
-        Real y = 0;
-#pragma omp simd reduction(+ : y)
-        for (int k = 0; k < width; ++k) y += in[k] * w[k];
-        const double s = 1 / (1 + std::exp(-static_cast<double>(y)));
-        const double factor = p_.activation * readout.output[h];
-        energies[c] += factor * y * s;
-        const Real slope = static_cast<Real>(factor * s * (1 + y * (1 - s)));
-        for (int k = 0; k < width; ++k) hat[k] += slope * w[k];
-      }
-    }
+    if (readout.hidden == 0)
+      linear_readout(readout, energies);
+    else
+      nonlinear_readout(readout, energies);
   }
+}
+
+template <class Real>
+void Block<Real>::linear_readout(const ReadoutParameters<Real> &readout, double *energies)
+{
+  for (int c = 0; c < count_; ++c) {
+    const Real *in = out(c);
+    Real *hat = out_hat(c), energy = 0;
+#pragma omp simd reduction(+ : energy)
+    for (int k = 0; k < p_.width; ++k) energy += in[k] * readout.weights[k];
+    for (int k = 0; k < p_.width; ++k) hat[k] += readout.weights[k];
+    energies[c] += energy;
+  }
+}
+
+template <class Real>
+void Block<Real>::nonlinear_readout(const ReadoutParameters<Real> &readout, double *energies)
+{
+  const std::size_t stride = padded<Real>(readout.hidden);
+  hidden_.resize(std::max(hidden_.size(), kCentres * stride));
+  for (int c = 0; c < count_; ++c) {
+    from_.push_back(out(c));
+    to_.push_back(&hidden_[c * stride]);
+  }
+  multiply(readout.matrix, false);
+  for (int c = 0; c < count_; ++c) {
+    for (int h = 0; h < readout.hidden; ++h) {
+      Real &x = hidden_[c * stride + h];  // becomes its adjoint
+      const double y = x, s = 1 / (1 + std::exp(-y)), factor = p_.activation * readout.output[h];
+      energies[c] += factor * y * s;
+      x = static_cast<Real>(factor * s * (1 + y * (1 - s)));
+    }
+    from_.push_back(&hidden_[c * stride]);
+    to_.push_back(out_hat(c));
+  }
+  multiply(readout.back, true);
 }
 
 // ---- between the layers ----

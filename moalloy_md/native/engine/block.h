@@ -48,11 +48,17 @@ template <class Real> class Block
   void add_shortcut(int layer, const Real *shortcut);
 
  private:
+  void linear_readout(const ReadoutParameters<Real> &readout, double *energies);
+  void nonlinear_readout(const ReadoutParameters<Real> &readout, double *energies);
   void weigh(int layer);
   void normalise(int layer);
   void normalise_back(int layer);
   void mix(int layer, bool back);
   void zero(Array<Real> &rows) { std::fill(rows.begin(), rows.end(), Real(0)); }
+  Real *sums(int c)
+  {
+    return &sums_[static_cast<std::size_t>(c) * p_.components * p_.layers[0].n_basis];
+  }
   Real *a(int c) { return &a_[static_cast<std::size_t>(c) * p_.components * p_.width]; }
   Real *a_hat(int c) { return &a_hat_[static_cast<std::size_t>(c) * p_.components * p_.width]; }
   Real *message(int row) { return &message_[static_cast<std::size_t>(row) * kCentres * p_.width]; }
@@ -64,6 +70,8 @@ template <class Real> class Block
     to_.clear();
   }
   template <class Do> void for_each_type(Do &&todo);
+  template <class Do> void for_each_pair_of_types(Do &&todo);
+  void multiply_sums(int i, int j, const int *chosen, int n, bool back);
 
   const Parameters<Real> &p_;
   const Kernels<Real> &kernels_;
@@ -73,7 +81,7 @@ template <class Real> class Block
   std::vector<int> type_;
   NeighbourList list_;
   Array<Real> a_, a_hat_, product_, product_hat_, out_, out_hat_, message_, mixed_;
-  Array<Real> sums_, scratch_, coupled_, coupled_hat_;
+  Array<Real> sums_, hidden_, scratch_, coupled_, coupled_hat_;
   std::vector<double> norm_, norm_hat_;
   std::vector<const Real *> from_, sender_;
   std::vector<Real *> to_, sender_hat_;

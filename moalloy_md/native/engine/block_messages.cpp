@@ -57,30 +57,53 @@ template <class Real> void Block<Real>::weigh(int layer)
 
 // ---- first layer ----
 
+// todo(i, j, chosen, n): n centres of type i that have neighbours of type j.
+template <class Real> template <class Do> void Block<Real>::for_each_pair_of_types(Do &&todo)
+{
+  for (int i = 0; i < p_.types; ++i)
+    for (int j = 0; j < p_.types; ++j) {
+      int chosen[kCentres], n = 0;
+      for (int c = 0; c < count_; ++c)
+        if (type_[c] == i && around_[c].range[j] < around_[c].range[j + 1]) chosen[n++] = c;
+      if (n > 0) todo(i, j, chosen, n);
+    }
+}
+
+/* The matrices between basis and A, of a pair of types: for all centres of the
+   block together, because few rows do not fill the tiles of `multiply`. */
+template <class Real>
+void Block<Real>::multiply_sums(int i, int j, const int *chosen, int n, bool back)
+{
+  const LayerParameters<Real> &layer = p_.layers[0];
+  for (int l = 0; l <= p_.l_max; ++l) {
+    const int index = (i * p_.types + j) * (p_.l_max + 1) + l;
+    for (int q = 0; q < n; ++q)
+      for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
+        Real *sums_row = sums(chosen[q]) + k * layer.n_basis;
+        from_.push_back(back ? a_hat(chosen[q]) + k * p_.width : sums_row);
+        to_.push_back(back ? sums_row : a(chosen[q]) + k * p_.width);
+      }
+    multiply(back ? layer.project_back[index] : layer.project[index], !back);
+  }
+}
+
 template <class Real> void Block<Real>::first_message()
 {
   const LayerParameters<Real> &layer = p_.layers[0];
   weigh(0);
   zero(a_);
-  for (int c = 0; c < count_; ++c) {
-    const Neighbourhood<Real> &n = around_[c];
-    scratch_.resize(
-        std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * n.stride));
-    for (int j = 0; j < p_.types; ++j) {
-      if (n.range[j] == n.range[j + 1]) continue;
-      zero(sums_);
-      kernels_.project(n.edges(n.range[j], n.range[j + 1]),
-                       layer.table(type_[c], j, p_.types).rows.data(), layer.n_basis, p_.components,
-                       sums_.data(), scratch_.data());
-      for (int l = 0; l <= p_.l_max; ++l) {
-        for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
-          from_.push_back(&sums_[static_cast<std::size_t>(k) * layer.n_basis]);
-          to_.push_back(a(c) + k * p_.width);
-        }
-        multiply(layer.project[(type_[c] * p_.types + j) * (p_.l_max + 1) + l], true);
-      }
+  for_each_pair_of_types([&](int i, int j, const int *chosen, int n) {
+    zero(sums_);
+    for (int q = 0; q < n; ++q) {
+      const Neighbourhood<Real> &around = around_[chosen[q]];
+      scratch_.resize(
+          std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * around.stride));
+      kernels_.project(around.edges(around.range[j], around.range[j + 1]),
+                       layer.table(i, j, p_.types).rows.data(), layer.n_basis, p_.components,
+                       sums(chosen[q]), scratch_.data());
     }
-  }
+    multiply_sums(i, j, chosen, n, false);
+  });
   normalise(0);
 }
 
@@ -88,29 +111,28 @@ template <class Real> void Block<Real>::first_message_back(double *energies)
 {
   const LayerParameters<Real> &layer = p_.layers[0];
   normalise_back(0);
+  for_each_pair_of_types([&](int i, int j, const int *chosen, int n) {
+    multiply_sums(i, j, chosen, n, true);
+    for (int q = 0; q < n; ++q) {
+      Neighbourhood<Real> &around = around_[chosen[q]];
+      const int first = around.range[j];
+      kernels_.project_back(around.edges(first, around.range[j + 1]),
+                            layer.table(i, j, p_.types).rows.data(), layer.n_basis, p_.components,
+                            sums(chosen[q]), scratch_.data(), around.yhat + first,
+                            around.rhat + first);
+    }
+  });
   for (int c = 0; c < count_; ++c) {
     Neighbourhood<Real> &n = around_[c];
     for (int j = 0; j < p_.types; ++j) {
-      const int first = n.range[j], end = n.range[j + 1];
-      if (first == end) continue;
-      for (int l = 0; l <= p_.l_max; ++l) {
-        for (int k = l * l; k < (l + 1) * (l + 1); ++k) {
-          from_.push_back(a_hat(c) + k * p_.width);
-          to_.push_back(&sums_[static_cast<std::size_t>(k) * layer.n_basis]);
-        }
-        multiply(layer.project_back[(type_[c] * p_.types + j) * (p_.l_max + 1) + l], false);
+      const double reach = zbl_.cutoff(type_[c], j);
+      for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
+        if (n.r[e] >= reach) continue;
+        double slope = 0;
+        energies[c] += zbl_.energy(type_[c], j, n.r[e], slope);
+        n.rhat[e] += static_cast<Real>(slope);
       }
-      kernels_.project_back(n.edges(first, end), layer.table(type_[c], j, p_.types).rows.data(),
-                            layer.n_basis, p_.components, sums_.data(), scratch_.data(),
-                            n.yhat + first, n.rhat + first);
     }
-    if (zbl_.active())
-      for (int j = 0; j < p_.types; ++j)
-        for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
-          double slope = 0;
-          energies[c] += zbl_.energy(type_[c], j, n.r[e], slope);
-          n.rhat[e] += static_cast<Real>(slope);
-        }
     kernels_.gradients(p_.l_max, n.count, n.stride, n.u, n.inverse_r, n.yhat, n.rhat, n.gradient);
   }
 }

@@ -48,16 +48,16 @@ template <class Real> void Evaluator<Real>::Worker::scatter_gradients(bool of_at
 {
   for (int c = 0; c < block.count(); ++c) {
     const Neighbourhood<Real> &n = block.neighbourhood(c);
-    double *own = forces.row(block.centre(c));
+    double sum[3] = {}, strain[9] = {};
     for (int e = 0; e < n.count; ++e) {
       const double g[3] = {n.gradient[e], n.gradient[n.stride + e], n.gradient[2 * n.stride + e]};
       const double v[3] = {n.x[e], n.y[e], n.z[e]};
       forces.reserve(n.node[e]);
       double *other = forces.row(n.node[e]);
       for (int a = 0; a < 3; ++a) {
-        own[a] -= g[a];
+        sum[a] += g[a];
         other[a] += g[a];
-        for (int b = 0; b < 3; ++b) virial[3 * a + b] += v[a] * g[b];
+        for (int b = 0; b < 3; ++b) strain[3 * a + b] += v[a] * g[b];
       }
       if (!of_atoms) continue;
       virials.reserve(n.node[e]);
@@ -67,6 +67,9 @@ template <class Real> void Evaluator<Real>::Worker::scatter_gradients(bool of_at
           for (int b = 0; b < 3; ++b) w[3 * a + b] += 0.5 * v[a] * g[b];
       }
     }
+    double *own = forces.row(block.centre(c));
+    for (int a = 0; a < 3; ++a) own[a] -= sum[a];
+    for (int k = 0; k < 9; ++k) virial[k] += strain[k];
   }
 }
 

@@ -46,31 +46,28 @@ void project(const Edges<Real> &edges, const Real *rows, int n_basis, int compon
 }
 
 template <class Real, int First, int Last>
-void subtract_products(const Edges<Real> &edges, int n_basis, const Real *g, const Real *phi,
-                       const Real *slope, Real *yhat, Real *rhat)
+void products_back(const Edges<Real> &edges, int n_basis, const Real *g, const Real *phi,
+                   const Real *slope, Real *yhat, Real *rhat)
 {
-  const int stride = edges.stride;
-  for (int e = 0; e < edges.count; e += kWidth<Real>) {
-    Vec<Real> total[Last - First], y[Last - First], along = load_unaligned(rhat + e);
-    MOALLOY_UNROLL
-    for (int c = First; c < Last; ++c) {
-      total[c - First] = Vec<Real>{};
-      y[c - First] = load_unaligned(edges.harmonics + c * stride + e);
-    }
-    for (int n = 0; n < n_basis; ++n) {
-      const Vec<Real> f = load_unaligned(phi + n * stride + e);
+  constexpr int N = Last - First;
+  for (int e = 0; e < edges.count; ++e) {
+    Vec<Real> total[N + 1] = {};  // the last one along the edge
+    for (int n = 0; n < n_basis; n += kWidth<Real>) {
+      const Vec<Real> f = load(phi + e * n_basis + n);
       Vec<Real> inner{};
       MOALLOY_UNROLL
-      for (int c = First; c < Last; ++c) {
-        const Real factor = g[c * n_basis + n];
-        total[c - First] += factor * f;
-        inner += factor * y[c - First];
+      for (int c = 0; c < N; ++c) {
+        const Vec<Real> factor = load(g + (First + c) * n_basis + n);
+        total[c] += factor * f;
+        inner += edges.harmonics[(First + c) * edges.stride + e] * factor;
       }
-      along += inner * load_unaligned(slope + n * stride + e);
+      total[N] += inner * load(slope + e * n_basis + n);
     }
+    Real sum[N + 1 + kWidth<Real>];
+    sums<Real, N + 1>(total, sum);
     MOALLOY_UNROLL
-    for (int c = First; c < Last; ++c) store_unaligned(yhat + c * stride + e, total[c - First]);
-    store_unaligned(rhat + e, along);
+    for (int c = 0; c < N; ++c) yhat[(First + c) * edges.stride + e] = sum[c];
+    rhat[e] += sum[N];
   }
 }
 
@@ -78,27 +75,21 @@ template <class Real>
 void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int components,
                   const Real *g, Real *scratch, Real *yhat, Real *rhat)
 {
-  // edges become the lanes, so that no sum runs across lanes
   Real *phi = scratch, *slope = scratch + static_cast<long>(n_basis) * edges.stride;
-  // what is left of the last vector belongs to other edges: they must get nothing
-  for (int e = edges.count; e % kWidth<Real> != 0; ++e)
-    for (int n = 0; n < n_basis; ++n) phi[n * edges.stride + e] = slope[n * edges.stride + e] = 0;
   for (int e = 0; e < edges.count; ++e) {
     const RowWithSlope<Real> row(edges, e, rows, n_basis);
     for (int n = 0; n < n_basis; n += kWidth<Real>) {
       Vec<Real> v, d;
       row.both(n, v, d);
-      MOALLOY_UNROLL
-      for (int k = 0; k < kWidth<Real>; ++k) {
-        phi[(n + k) * edges.stride + e] = v[k];
-        slope[(n + k) * edges.stride + e] = d[k];
-      }
+      store(phi + e * n_basis + n, v);
+      store(slope + e * n_basis + n, d);
     }
   }
-  subtract_products<Real, 0, 1>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 1) subtract_products<Real, 1, 4>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 4) subtract_products<Real, 4, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 9) subtract_products<Real, 9, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
+  // as many components at a time as have room in registers
+  if (components == 1) return products_back<Real, 0, 1>(edges, n_basis, g, phi, slope, yhat, rhat);
+  if (components == 4) return products_back<Real, 0, 4>(edges, n_basis, g, phi, slope, yhat, rhat);
+  products_back<Real, 0, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
+  if (components > 9) products_back<Real, 9, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
 }
 
 // ---- paths of a later layer ----
@@ -160,7 +151,7 @@ void path_backward(const Edges<Real> &edges, const Real *rows, int width, const 
   for (int e = 0; e < edges.count; ++e) {
     const RowWithSlope<Real> row(edges, e, rows, width);
     const Real *c = coupled + e;
-    Vec<Real> total[n1][n3] = {}, along{};
+    Vec<Real> total[n1 * n3 + 1] = {};  // the last one along the edge
     for (int k = 0; k < width; k += kWidth<Real>) {
       Vec<Real> radial, slope, mhat[n3];
       row.both(k, radial, slope);
@@ -173,18 +164,18 @@ void path_backward(const Edges<Real> &edges, const Real *rows, int width, const 
         MOALLOY_UNROLL
         for (int m3 = 0; m3 < n3; ++m3) {
           q += c[(m1 * n3 + m3) * edges.stride] * mhat[m3];
-          total[m1][m3] += x * mhat[m3];
+          total[m1 * n3 + m3] += x * mhat[m3];
         }
         Real *uhat = sender_hat[e] + m1 * width + k;
         store(uhat, load(uhat) + radial * q);
-        along += slope * u * q;
+        total[n1 * n3] += slope * u * q;
       }
     }
+    Real sum[n1 * n3 + 1 + kWidth<Real>];
+    sums<Real, n1 * n3 + 1>(total, sum);
     MOALLOY_UNROLL
-    for (int m1 = 0; m1 < n1; ++m1) MOALLOY_UNROLL
-    for (int m3 = 0; m3 < n3; ++m3)
-      coupled_hat[(m1 * n3 + m3) * edges.stride + e] = sum<Real>(total[m1][m3]);
-    rhat[e] += sum<Real>(along);
+    for (int m = 0; m < n1 * n3; ++m) coupled_hat[m * edges.stride + e] = sum[m];
+    rhat[e] += sum[n1 * n3];
   }
 }
 

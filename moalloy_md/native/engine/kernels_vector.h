@@ -55,19 +55,28 @@ template <int... I> struct UpTo<0, I...> {
   using type = Indices<I...>;
 };
 
-// Adds lane k + Half to lane k, then a half of that: as many steps as the width has bits.
-template <class Real, int Half, int... I> inline Vec<Real> fold(Vec<Real> v, Indices<I...> all)
+// Sums of neighbouring lanes: of a in the lower half, of b in the upper one.
+template <class Real, int... I> inline Vec<Real> add_pairs(Vec<Real> a, Vec<Real> b, Indices<I...>)
 {
-  v += __builtin_shufflevector(v, v, ((I + Half) % kWidth<Real>)...);
-  if constexpr (Half > 1)
-    return fold<Real, Half / 2>(v, all);
-  else
-    return v;
+  return __builtin_shufflevector(a, b, (2 * I)...) + __builtin_shufflevector(a, b, (2 * I + 1)...);
 }
 
-template <class Real> inline Real sum(Vec<Real> v)
+/* out[k] = sum of the lanes of v[k], for N vectors together: in a tree, which takes half of the
+   shuffles that N sums take one by one. `out` has room for a whole vector more; v is overwritten.
+ */
+template <class Real, int N, int Half = kWidth<Real> / 2> inline void sums(Vec<Real> *v, Real *out)
 {
-  return fold<Real, kWidth<Real> / 2>(v, typename UpTo<kWidth<Real>>::type{})[0];
+  constexpr int left = (N + 1) / 2;
+  MOALLOY_UNROLL
+  for (int k = 0; k < left; ++k)
+    v[k] = add_pairs<Real>(v[2 * k], v[2 * k + 1 < N ? 2 * k + 1 : 2 * k],
+                           typename UpTo<kWidth<Real>>::type{});
+  if constexpr (Half > 1) {
+    sums<Real, left, Half / 2>(v, out);
+  } else {
+    MOALLOY_UNROLL
+    for (int k = 0; k < left; ++k) store_unaligned(out + k * kWidth<Real>, v[k]);
+  }
 }
 
 }  // namespace

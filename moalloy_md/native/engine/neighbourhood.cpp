@@ -16,17 +16,11 @@ template <class Real>
 void Neighbourhood<Real>::fill(const System &system, int centre, const Parameters<Real> &p,
                                const Kernels<Real> &kernels, NeighbourList &list)
 {
-  list.clear();
+  list.count = 0;
   if (system.type[centre] >= 0) system.neighbours->gather(centre, p.r_max, list);
-  const double r_max_squared = p.r_max * p.r_max;
-  auto inside = [&](std::size_t k) {
-    const double x = list.x[k], y = list.y[k], z = list.z[k];
-    return x * x + y * y + z * z < r_max_squared;
-  };
   // a counting sort by type
   range.assign(p.types + 1, 0);
-  for (std::size_t k = 0; k < list.node.size(); ++k)
-    if (inside(k)) ++range[system.type[list.node[k]] + 1];
+  for (int k = 0; k < list.count; ++k) ++range[system.type[list.node[k]] + 1];
   for (int t = 0; t < p.types; ++t) range[t + 1] += range[t];
   count = range[p.types];
   // room for a whole vector after the last edge; an odd number of lines spreads over the cache
@@ -54,8 +48,7 @@ void Neighbourhood<Real>::fill(const System &system, int centre, const Parameter
     row += rows * size;
   }
   std::vector<int> &next = range;  // runs to the end of its range: shifted back below
-  for (std::size_t k = 0; k < list.node.size(); ++k) {
-    if (!inside(k)) continue;
+  for (int k = 0; k < list.count; ++k) {
     const int e = next[system.type[list.node[k]]]++;
     node[e] = list.node[k];
     x[e] = list.x[k];

@@ -7,22 +7,25 @@
 namespace moalloy
 {
 
+// The first `count` entries of arrays that only grow.
 struct NeighbourList {
+  int count = 0;
   std::vector<int> node;
   std::vector<double> x, y, z;  // from the neighbour to the centre, Angstrom
-  void clear()
+  void make_room(int n)
   {
-    node.clear();
-    x.clear();
-    y.clear();
-    z.clear();
+    if (static_cast<int>(node.size()) >= count + n) return;
+    node.resize(count + n);
+    for (auto *v : {&x, &y, &z}) v->resize(count + n);
   }
-  void add(int j, double dx, double dy, double dz)
+  // Without a branch, because nobody can predict which neighbours are within the cutoff.
+  void add_if(bool wanted, int j, double dx, double dy, double dz)
   {
-    node.push_back(j);
-    x.push_back(dx);
-    y.push_back(dy);
-    z.push_back(dz);
+    node[count] = j;
+    x[count] = dx;
+    y[count] = dy;
+    z[count] = dz;
+    count += wanted ? 1 : 0;
   }
 };
 
@@ -30,7 +33,7 @@ class NeighbourSource
 {
  public:
   virtual ~NeighbourSource() = default;
-  // Appends the neighbours of `centre`, at least all within r_max; called by several threads.
+  // Appends the neighbours of `centre` that are nearer than r_max; called by several threads.
   virtual void gather(int centre, double r_max, NeighbourList &list) const = 0;
 };
 

@@ -325,17 +325,14 @@ void Builder<Real>::component(const Product &product, int m,
 
 template <class Real> ReadoutParameters<Real> Builder<Real>::readout(const Readout &in)
 {
-  ReadoutParameters<Real> out{in.layer, in.hidden, {}, {}};
+  ReadoutParameters<Real> out{in.layer, in.hidden, {}, {}, {}, {}};
   if (in.hidden == 0) {
     out.weights = padded_row<Real>(in.weights.data(), channels_, model_.scale);
     return out;
   }
-  for (int h = 0; h < in.hidden; ++h) {
-    std::vector<double> column(channels_);
-    for (int k = 0; k < channels_; ++k) column[k] = in.weights[k * in.hidden + h];
-    const Array<Real> row = padded_row<Real>(column.data(), channels_);
-    out.weights.insert(out.weights.end(), row.begin(), row.end());
-  }
+  const int n = in.hidden;
+  out.matrix = pack<Real>(channels_, n, [&](int k, int h) { return in.weights[k * n + h]; });
+  out.back = pack<Real>(n, channels_, [&](int h, int k) { return in.weights[k * n + h]; });
   out.output = padded_row<Real>(in.output.data(), in.hidden, model_.scale);
   return out;
 }

@@ -76,8 +76,9 @@ template <class Real> struct LayerParameters {
 
 template <class Real> struct ReadoutParameters {
   int layer, hidden;
-  Array<Real> weights;  // (width), or (hidden, width): scaled by `scale` where linear
-  Array<Real> output;   // (hidden), scaled
+  Array<Real> weights;        // (width), scaled, where linear
+  Matrix<Real> matrix, back;  // otherwise: channels to hidden, and back
+  Array<Real> output;         // (hidden), scaled
 };
 
 template <class Real> struct Parameters {

@@ -14,7 +14,11 @@ class ZblTable
  public:
   ZblTable(const Model &model, const std::vector<int> &element_of_type);
 
-  bool active() const { return !pairs_.empty(); }
+  // Beyond this there is none, Angstrom; 0 for a model without.
+  double cutoff(int type_i, int type_j) const
+  {
+    return pairs_.empty() ? 0 : pairs_[type_i * types_ + type_j].cutoff;
+  }
   // Half of a pair's energy, eV, already scaled as the model scales it; adds its slope in r.
   double energy(int type_i, int type_j, double r, double &slope) const;
 

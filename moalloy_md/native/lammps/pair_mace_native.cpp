@@ -34,10 +34,11 @@ class ListOfLammps : public moalloy::NeighbourSource
   {
     const double limit = r_max * r_max;
     const int *neighbours = list_.firstneigh[i];
+    found.make_room(list_.numneigh[i]);
     for (int k = 0; k < list_.numneigh[i]; ++k) {
       const int j = neighbours[k] & NEIGHMASK;
       const double dx = x_[i][0] - x_[j][0], dy = x_[i][1] - x_[j][1], dz = x_[i][2] - x_[j][2];
-      if (dx * dx + dy * dy + dz * dz < limit) found.add(j, dx, dy, dz);
+      found.add_if(dx * dx + dy * dy + dz * dz < limit, j, dx, dy, dz);
     }
   }
 

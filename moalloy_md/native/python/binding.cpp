@@ -40,10 +40,14 @@ class EdgeList : public moalloy::NeighbourSource
     for (int i = 0; i < nodes; ++i) first_[i + 1] += first_[i];
   }
 
-  void gather(int centre, double, moalloy::NeighbourList &list) const override
+  void gather(int centre, double r_max, moalloy::NeighbourList &list) const override
   {
-    for (std::size_t e = first_[centre]; e < first_[centre + 1]; ++e)
-      list.add(senders_[e], vectors_[3 * e], vectors_[3 * e + 1], vectors_[3 * e + 2]);
+    list.make_room(static_cast<int>(first_[centre + 1] - first_[centre]));
+    for (std::size_t e = first_[centre]; e < first_[centre + 1]; ++e) {
+      const double *v = vectors_ + 3 * e;
+      const bool near = v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < r_max * r_max;
+      list.add_if(near, senders_[e], v[0], v[1], v[2]);
+    }
   }
 
  private:
