@@ -190,6 +190,7 @@ def test_fifty_swaps(repelling, tmp_path, ranks, record_property):
     record_property("accepted", accepted)
     record_property("deviation_ev", np.abs(energies - expected).max())
     assert accepted > 25
+    assert len(np.unique(energies.round(6))) > 25, "the swaps change nothing"
     np.testing.assert_allclose(energies, expected, rtol=0, atol=1e-8)  # eV
 
 
