@@ -49,9 +49,10 @@ class Watch(StrictModel):
     frame: 1.69 Å for Mo-Mo. In Mo at 3000 K it stays above 0.68."""
     temperature_fraction: float = Field(default=0.05, gt=0)
     """A mean temperature that is farther from the thermostat's than this part of it is told."""
-    energy_drift_mev_per_atom: float = Field(default=5.0, gt=0)
-    """A conserved energy that drifts by more over a run, and by more than three of its standard errors, is
-    told. LAMMPS's barostat lets it wander by some meV/atom whatever the time step; ``in.nve`` is sharper."""
+    energy_drift_fraction: float = Field(default=0.1, gt=0)
+    """A conserved energy that drifts over a run by more than this part of k_B T per atom, and by more than
+    three of its standard errors, is told. LAMMPS's barostat lets it wander by a few per cent whatever the time
+    step; ``in.nve`` is sharper."""
     label_above_ev_per_angstrom: float = Field(default=0.3, gt=0)
     """Committee: frames in which the models differ by more about an atom's force are saved for labelling."""
     stop_above_ev_per_angstrom: float | None = Field(default=None, gt=0)

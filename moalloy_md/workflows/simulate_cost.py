@@ -13,8 +13,8 @@ from rich.table import Table
 from moalloy_md.errors import LammpsError
 from moalloy_md.workflows.simulate_run import SimulationRun, Start, results
 
-#: Evaluations that are timed: enough for some tenths of a second.
-_TIMED_STEPS = 20
+#: Evaluations that are timed: enough for some tenths of a second of a small cell.
+_TIMED_STEPS = 50
 #: Measured of a line ``id type element x y z``.
 _BYTES_PER_ATOM = 40
 

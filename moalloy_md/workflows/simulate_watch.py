@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.data import covalent_radii
 from ase.io import write
 from matscipy.neighbours import neighbour_list
@@ -233,10 +233,10 @@ def thermostat_warnings(
     duration = float(time_ps[-1] - time_ps[0])
     slope = slope_in_time(time_ps, conserved_ev_per_atom)
     drift, error = (duration * MEV_PER_EV * x for x in slope)
-    limit = limits.energy_drift_mev_per_atom
+    limit = limits.energy_drift_fraction * MEV_PER_EV * units.kB * target_k
     if abs(drift) > max(limit, _SIGMAS * error):
         found.append(
-            f"expected a conserved energy that drifts by at most {limit:g} meV/atom, found "
+            f"expected a conserved energy that drifts by at most {limit:.1f} meV/atom, found "
             f"{drift:.1f} ± {error:.1f} in {duration:.0f} ps: shorten timestep_ps, or export the "
             "model in float64; in.nve shows which"
         )

@@ -165,9 +165,9 @@ def test_temperature_and_energy_that_drift_are_told():
     assert "within 5 % of 1000 K, found 1060 ± 5 K" in hot
     unsure = {"target_k": 1000.0, "error_k": 30.0}
     assert thermostat_warnings(Watch(), mean_k=1060, **unsure, **calm) == []
-    calm["conserved_ev_per_atom"] = noise + 2e-4 * time_ps  # 8 meV in 40 ps
+    calm["conserved_ev_per_atom"] = noise + 5e-4 * time_ps  # 20 meV in 40 ps
     (drift,) = thermostat_warnings(Watch(), mean_k=1000, **at, **calm)
-    assert "drifts by at most 5 meV/atom, found 8.0 ± 0." in drift
+    assert "drifts by at most 8.6 meV/atom, found 19.9 ± 0." in drift
     assert "in 40 ps: shorten timestep_ps" in drift
 
 
