@@ -40,6 +40,7 @@ _GOAL = 1.10
 _LOOP = re.compile(r"Loop time of (\S+) on \d+ procs for (\d+) steps")
 _CPU = re.compile(r"(\S+)% CPU use with (\d+) MPI tasks")
 _SIDE_ATOMS = 432
+_NATIVE = 20  # times as many steps, because each is so much shorter
 
 
 def main(
@@ -127,6 +128,7 @@ def _beside_ase(
     frames = case.folder / f"frames-{atoms}.npz"
     write_frames(atoms, frames)
     lmp: list[dict[str, float]] = []
+    native: list[dict[str, float]] = []
     environment = openmp_environment(threads=threads, bind=False)
     set_openmp(environment, threads=threads)  # how threads wait: as lmp's do
     with Worker(
@@ -149,6 +151,9 @@ def _beside_ase(
         ase.warm_up()
         for _ in range(repeats):
             lmp.append(_lmp(case, atoms, ranks=1, threads=threads, steps=steps))
+            native.append(
+                _lmp(case, atoms, ranks=1, threads=threads, steps=_NATIVE * steps, native=True)
+            )
             for _ in range(max(1, steps // 3)):
                 ase.take_turn(10**6)
     ours, cpu = (median(turn[key] for turn in lmp) for key in ("wall_s", "processor_s"))
@@ -164,6 +169,12 @@ def _beside_ase(
             "others": max(turn["others"] for turn in lmp),
             "ratio": ours / theirs,
             "ratio_processor": cpu / their_cpu,
+        },
+        {
+            **common,
+            "who": "pair_style mace/native, 1 rank",
+            **{key: median(turn[key] for turn in native) for key in native[0]},
+            "times_faster_than_mace": ours / median(turn["wall_s"] for turn in native),
         },
     ]
 
@@ -187,13 +198,20 @@ def _on_two_ranks(case: Case, atoms: int, *, steps: int, repeats: int) -> list[d
     return rows
 
 
-def _lmp(case: Case, atoms: int, *, ranks: int, threads: int, steps: int) -> dict[str, float]:
+def _lmp(
+    case: Case, atoms: int, *, ranks: int, threads: int, steps: int, native: bool = False
+) -> dict[str, float]:
     """Wall and processor seconds of a step, and the cores that others used meanwhile."""
     machine, ours = processor_seconds()
     result = run_lammps(
         _HERE / "in.pair_mace",
         run_dir=case.folder / "lmp",
-        variables={"structure": case.structure(atoms), "model": case.torchscript, "steps": steps},
+        variables={
+            "structure": case.structure(atoms),
+            "style": _native_style(case.precision) if native else "mace",
+            "model": case.files.native if native else case.torchscript,
+            "steps": steps,
+        },
         ranks=ranks,
         threads=threads,
     )
@@ -206,6 +224,10 @@ def _lmp(case: Case, atoms: int, *, ranks: int, threads: int, steps: int) -> dic
         "processor_s": wall * float(share) / 100 * int(tasks),
         "others": (machine_after - machine - (ours_after - ours)) / result.wall_s,
     }
+
+
+def _native_style(precision: str) -> str:
+    return f"mace/native precision {'float' if precision == 'float32' else 'double'}"
 
 
 def _write_torchscript(source: Path, precision: str, path: Path) -> None:
@@ -225,7 +247,17 @@ def _write_torchscript(source: Path, precision: str, path: Path) -> None:
 
 def _print(console: Console, record: dict[str, Any]) -> None:
     table = Table(title=f"pair_style mace, {record['model']}: ms of a step", title_justify="left")
-    for column in ("precision", "atoms", "who", "wall", "CPU", "ratio", "ratio of CPU", "others"):
+    for column in (
+        "precision",
+        "atoms",
+        "who",
+        "wall",
+        "CPU",
+        "ratio",
+        "ratio of CPU",
+        "others",
+        "faster",
+    ):
         table.add_column(column, justify="left" if column in {"precision", "who"} else "right")
     for row in record["rows"]:
         table.add_row(
@@ -237,12 +269,13 @@ def _print(console: Console, record: dict[str, Any]) -> None:
             f"{row['ratio']:.2f}" if "ratio" in row else "",
             f"{row['ratio_processor']:.2f}" if "ratio_processor" in row else "",
             f"{row['others']:.2f}" if "others" in row else "",
+            f"{row['times_faster_than_mace']:.0f}" if "times_faster_than_mace" in row else "",
         )
     machine = record["machine"]
     console.print(table)
     console.print(
         f"ratio: to mace-torch's calculator (goal {_GOAL}), or of two ranks to one. CPU: of all "
-        f"threads and ranks. others: cores that other processes used. {record['threads']} threads "
+        f"threads and ranks. others: cores that other processes used. faster: times, than pair_style mace. {record['threads']} threads "
         "beside ASE, one a rank for two ranks.",
         f"{machine['processor']}; {machine['cores']} cores; load {record['load_average']}",
         "versions: " + ", ".join(f"{name} {v}" for name, v in record["versions"].items()),
