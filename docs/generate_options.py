@@ -49,6 +49,12 @@ from moalloy_md.workflows.label_config import (
 )
 from moalloy_md.workflows.properties_config import PropertiesConfig
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
+from moalloy_md.workflows.simulate_config import (
+    BundlePotential,
+    LammpsPotential,
+    SimulationSlurm,
+    Watch,
+)
 from moalloy_md.workflows.study_config import (
     IidFolds,
     LodoFolds,
@@ -58,6 +64,7 @@ from moalloy_md.workflows.study_config import (
     Slurm,
     StudyConfig,
 )
+from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig
 
 PAGE = Path(__file__).with_name("options.md")
 
@@ -107,6 +114,10 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             RdfSettings,
             MsdSettings,
         ),
+    ),
+    (
+        "`moalloy simulate thermal --config`",
+        (ThermalConfig, Ramp, BundlePotential, LammpsPotential, Watch, SimulationSlurm),
     ),
     ("`moalloy quickstart --config`", (QuickstartConfig,)),
 )

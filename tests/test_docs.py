@@ -10,6 +10,7 @@ import yaml
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.workflows.study_config import StudyConfig
+from moalloy_md.workflows.thermal_config import ThermalConfig
 
 TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -34,6 +35,11 @@ def test_example_configurations_are_valid():
     assert trainings[0].start.model.channels == 32
     studies = [validate(b, StudyConfig, source="docs/study.md") for b in blocks("docs/study.md")]
     assert len(studies) == 2
+    found = blocks("docs/simulate.md")
+    thermals = [validate(b, ThermalConfig, source="docs/simulate.md") for b in found]
+    assert [config.host for config in thermals] == ["Mo", "Mo", "Mo", "W"]
+    for name in ("thermal.yaml", "short.yaml"):
+        load_config(TOP / "examples" / "04_thermal" / name, ThermalConfig)
     example = TOP / "examples" / "02_study" / "study.yaml"
     assert load_config(example, StudyConfig).data == "bundled"
 

@@ -21,6 +21,8 @@ VERBS = [
     ["dataset"],
     ["dataset", "split"],
     ["plugin"],
+    ["simulate"],
+    ["simulate", "thermal"],
     ["plugin", "build"],
 ]
 

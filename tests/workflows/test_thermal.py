@@ -217,7 +217,7 @@ def test_other_settings_are_refused_in_the_same_folder(finished):
         thermal(settings(repeat=4), out=out, console=QUIET)
     with pytest.raises(RunDirectoryError, match=r"timestep_ps = 0\.002, now asked .* 0\.001"):
         thermal(settings(timestep_ps=0.001), out=out, console=QUIET)
-    with pytest.raises(RunDirectoryError, match="was started with host = 'V', now asked .* 'W'"):
+    with pytest.raises(RunDirectoryError, match=r"was started with host = 'V', now asked .* 'W'"):
         thermal(settings(TUNGSTEN, dump_interval=40), out=out, console=QUIET)
     ramp = {**VANADIUM["ramp"], "steps": 4000}
     with pytest.raises(RunDirectoryError, match="was started with steps = 3000"):
