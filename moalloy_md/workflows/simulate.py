@@ -145,7 +145,7 @@ def plan_costs(
         scratch = Path(folder)
         runs = about.plan(config, potential, scratch)
         if (out / RUNS).is_dir():
-            open_run(out, kind=f"simulate-{about.name}", config=_identity(about, config, potential))
+            open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
             shutil.copytree(
                 out / RUNS, scratch / RUNS, ignore=shutil.ignore_patterns("frames", "restart.*")
             )
@@ -200,7 +200,7 @@ def _prepare(
     about: Topic, config: SimulationConfig, *, out: Path, ranks: int
 ) -> tuple[list[SimulationRun], Start]:
     potential = resolve_potential(config.potential)
-    open_run(out, kind=f"simulate-{about.name}", config=_identity(about, config, potential))
+    open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
     runs = about.plan(config, potential, out)
     write_plan(out, _with_whole_paths(config), runs)
     return runs, Start(config, potential, about.analyse, ranks)

@@ -14,3 +14,16 @@ def processes_below(folder):
         except OSError:
             continue
     return [command for command in found if command]
+
+
+def pids_with(words):
+    """Ids of the processes whose command holds `words`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if entry.name.isdigit() and words in command:
+            found.append(int(entry.name))
+    return found

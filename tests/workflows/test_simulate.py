@@ -1,6 +1,8 @@
 """The runner of simulations: what it watches, what it saves, how it fails, how it asks SLURM."""
 
 import json
+import os
+import signal
 import time
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 from rich.console import Console
-from support.processes import processes_below
+from support.processes import pids_with, processes_below
 from support.thermal import settings
 
 from moalloy_md.datasets.extxyz import iter_atoms
@@ -20,6 +22,7 @@ from moalloy_md.lammps.frames import frame_files, read_frame
 from moalloy_md.report.numbers import with_error_in_brackets
 from moalloy_md.workflows.label_store import make_cells
 from moalloy_md.workflows.run_status import read_status
+from moalloy_md.workflows.simulate import _prepare
 from moalloy_md.workflows.simulate_bar import simulation_bar
 from moalloy_md.workflows.simulate_config import Watch
 from moalloy_md.workflows.simulate_run import Start, do_run, read_plan
@@ -29,7 +32,7 @@ from moalloy_md.workflows.simulate_watch import (
     closest_pair,
     thermostat_warnings,
 )
-from moalloy_md.workflows.thermal import thermal
+from moalloy_md.workflows.thermal import TOPIC, thermal
 
 QUIET = Console(quiet=True)
 ONE_RUN = {"compositions": {"pure": {}}, "temperatures_k": [300], "ramp": None}
@@ -309,9 +312,29 @@ def test_slurm_that_is_absent(tmp_path, monkeypatch):
         thermal(settings(), out=tmp_path / "out", executor="slurm", console=QUIET)
 
 
-def test_a_job_is_queued_again_where_it_was_ended():
+def test_a_job_that_reaches_its_wall_time_is_queued_again_and_goes_on(tmp_path):
+    """By the signal that SLURM sends before the end, with submitit's processes of this machine."""
+    import submitit
+
     from moalloy_md.workflows.simulate_job import RunJob
 
-    again = RunJob(requeue=True).checkpoint("out", "thermal", "a")
-    assert again.args == ("out", "thermal", "a")
+    out = tmp_path / "out"
+    config = settings(**ONE_RUN, slurm={"cpus": 1}).model_copy(update={"steps": 12_000})
+    _prepare(TOPIC, config, out=out, ranks=1)
+    queue = submitit.AutoExecutor(folder=out / "jobs", cluster="local")
+    queue.update_parameters(timeout_min=10, tasks_per_node=1)
+    job = queue.submit(RunJob(requeue=True), out, "thermal", "pure/npt-300K")
+    folder = out / "runs" / "pure" / "npt-300K"
+    end = time.monotonic() + 120
+    while not (folder / "restart.npt").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    (pid,) = pids_with(f"submitit.core._submit {out / 'jobs'}")
+    os.kill(pid, signal.SIGUSR2)
+    assert job.result() is True
+    starts = sorted(int(path.name.split(".")[1]) for path in folder.glob("log.*.lammps"))
+    assert len(starts) == 2
+    assert starts[1] >= 1000
+    assert "Requeued job" in job.stdout()
+    assert processes_below(tmp_path) == []
     assert RunJob(requeue=False).checkpoint("out", "thermal", "a") is None
