@@ -8,6 +8,7 @@ atoms through both in at most 45 s and 3 GB on two cores, and more frames need n
 """
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -65,17 +66,23 @@ def main() -> int:
         total, peak = 0.0, 0.0
         for topic in _TOPICS:
             start = time.perf_counter()
-            subprocess.run(
+            done = subprocess.run(
                 [*_MOALLOY, "analyze", topic, folder, "--no-picture", "--json"],
                 check=True,
                 env=environment,
-                stdout=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),
             )
             wall = time.perf_counter() - start
             used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
             total, peak = total + wall, max(peak, used)
+            result = json.loads(done.stdout)
+            told = ", ".join(
+                f"{q['label']} {q['value']:.4f}" for q in list(result["quantities"].values())[:3]
+            )
             print(f"{topic:12} {wall:6.1f} s, largest process so far {used:.2f} GB")
+            print(f"{'':12} {result['n_atoms']:,} atoms, {result['n_frames']} frames: {told}")
     print(
         f"{'both':12} {total:6.1f} s, {peak:.2f} GB (allowed {_LIMIT_S:.0f} s, {_LIMIT_GB:.0f} GB)"
     )

@@ -11,8 +11,9 @@ from moalloy_md.analysis.ovito_support import load_ovito, refused_frame
 #: Of the host and of all else, so that dopants stand out: red, green, blue from 0 to 1.
 _HOST_COLOUR = (0.72, 0.76, 0.80)
 _DOPANT_COLOUR = (0.75, 0.34, 0.18)
-#: Part that is shown of the view that OVITO chooses, which has wide margins.
-_VIEW = 0.72
+#: Part that is shown of the view that OVITO chooses: its margins are wide around a full cell, and
+#: narrow around one that few particles are left in.
+_VIEW, _WIDE_VIEW = 0.72, 1.05
 #: Radii, Å: small enough to see dopants behind the host.
 _HOST_RADIUS_ANGSTROM, _DOPANT_RADIUS_ANGSTROM = 0.65, 1.2
 
@@ -71,7 +72,7 @@ def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
 
     if data.cell is not None:
         _style_cell(data)
-    return _render(Pipeline(source=StaticSource(data=data)), size)
+    return _render(Pipeline(source=StaticSource(data=data)), size, view_part=_WIDE_VIEW)
 
 
 def _style_cell(data: Any) -> None:
@@ -79,14 +80,14 @@ def _style_cell(data: Any) -> None:
     data.cell.vis.rendering_color = (0.35, 0.40, 0.46)
 
 
-def _render(pipeline: Any, size: tuple[int, int]) -> bytes:
+def _render(pipeline: Any, size: tuple[int, int], *, view_part: float = _VIEW) -> bytes:
     from ovito.vis import TachyonRenderer, Viewport
 
     pipeline.add_to_scene()
     try:
         view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-2.2, 1.4, -0.8))
         view.zoom_all(size=size)
-        view.fov *= _VIEW
+        view.fov *= view_part
         with tempfile.TemporaryDirectory(prefix="moalloy-picture-") as folder:
             file = Path(folder) / "picture.png"
             view.render_image(

@@ -35,13 +35,9 @@ def analyze_shown(settings: TopicSettings, run: Path, *, out: Path | None, as_js
         return
     console = Console()
     frames = f"{results['n_frames']} frame{'s' if results['n_frames'] > 1 else ''}"
-    table = Table(title=f"{topic}: {run}, {frames}, {results['n_atoms']:,} atoms")
-    table.add_column("quantity")
-    for heading in ("value ± error", "unit", "independent"):
-        table.add_column(heading, justify="right")
-    for quantity in results["quantities"].values():
-        table.add_row(quantity["label"], _value(quantity), quantity["unit"], _samples(quantity))
-    console.print(table)
+    console.print(f"{topic}: {run}, {frames}, {results['n_atoms']:,} atoms", highlight=False)
+    if results["quantities"]:
+        console.print(_table(results["quantities"]))
     if results["n_frames"] > 1 and any(q["error"] is None for q in results["quantities"].values()):
         console.print("± ?: too few frames for an error; results.json says why", highlight=False)
     for caution in results["cautions"]:
@@ -71,6 +67,16 @@ def compare_shown(runs: Sequence[Path], *, out: Path, as_json: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _table(quantities: dict[str, Any]) -> Table:
+    table = Table()
+    table.add_column("quantity")
+    for heading in ("value ± error", "unit", "independent"):
+        table.add_column(heading, justify="right")
+    for quantity in quantities.values():
+        table.add_row(quantity["label"], _value(quantity), quantity["unit"], _samples(quantity))
+    return table
 
 
 def _value(quantity: dict[str, Any]) -> str:

@@ -60,6 +60,8 @@ class Dislocations(Measure):
 
     def colour(self, frame: Frame) -> None:
         """Draw the lines and the atoms without a bcc neighbourhood."""
+        for name in list(frame.data.surfaces.keys()):
+            frame.data.surfaces[name].vis.enabled = False  # they would hide the lines
         particles = frame.data.particles_
         is_bcc = np.array(particles["Structure Type"]) == 3
         particles.create_property("Radius", data=np.full(particles.count, 0.5))

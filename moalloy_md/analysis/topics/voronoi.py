@@ -34,7 +34,9 @@ class Voronoi(Measure):
         row = {}
         for symbol in counts(frame):
             own = volumes[mask(frame, symbol)]
-            self.columns[f"volume_{symbol}"] = Column(symbol, "Å³", "mean Voronoi volume (Å³)")
+            self.columns[f"volume_{symbol}"] = Column(
+                f"volume of {symbol}", "Å³", "mean Voronoi volume (Å³)"
+            )
             self.columns[f"spread_{symbol}"] = Column(f"spread of {symbol}", "Å³")
             row[f"volume_{symbol}"] = float(own.mean())
             row[f"spread_{symbol}"] = float(own.std())
