@@ -69,8 +69,11 @@ def read_frame(path: Path) -> Atoms:
             f"{path}: expected a whole frame of a LAMMPS dump, found one that cannot be read "
             f"({error}). A frame that a kill cut is written again when the run goes on"
         ) from error
-    atoms.positions -= atoms.get_celldisp().ravel()
-    atoms.set_celldisp((0.0, 0.0, 0.0))
-    atoms.calc = None
-    atoms.info["step"] = int(path.stem)
-    return atoms
+    # without ASE's own entries, such as the atom types of LAMMPS
+    return Atoms(
+        atoms.get_chemical_symbols(),
+        positions=atoms.positions - atoms.get_celldisp().ravel(),
+        cell=atoms.cell,
+        pbc=atoms.pbc,
+        info={"step": int(path.stem)},
+    )

@@ -41,7 +41,9 @@ class Topic:
     """Its settings."""
     identity: Callable[[Any], dict[str, Any]]
     """What of the settings a simulation cannot change; the rest may grow."""
-    plan: Callable[[Any, Potential, Path], list[SimulationRun]]
+    elements: Callable[[Any], set[str]]
+    """What the potential has to know."""
+    plan: Callable[[Any, Path], list[SimulationRun]]
     """Makes the runs, and their structures in the folder."""
     analyse: AnalyseRun
     """What is computed of a run when LAMMPS has finished it."""
@@ -139,11 +141,11 @@ def plan_costs(
     import shutil
     import tempfile
 
-    potential = resolve_potential(config.potential)
+    potential = _potential(about, config)
     start = Start(config, potential, about.analyse, ranks)
     with tempfile.TemporaryDirectory(prefix="moalloy-plan-") as folder:
         scratch = Path(folder)
-        runs = about.plan(config, potential, scratch)
+        runs = about.plan(config, scratch)
         if (out / RUNS).is_dir():
             open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
             shutil.copytree(
@@ -199,11 +201,17 @@ def run_job(out: Path, topic_name: str, name: str) -> bool:
 def _prepare(
     about: Topic, config: SimulationConfig, *, out: Path, ranks: int
 ) -> tuple[list[SimulationRun], Start]:
-    potential = resolve_potential(config.potential)
+    potential = _potential(about, config)
     open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
-    runs = about.plan(config, potential, out)
+    runs = about.plan(config, out)
     write_plan(out, _with_whole_paths(config), runs)
     return runs, Start(config, potential, about.analyse, ranks)
+
+
+def _potential(about: Topic, config: SimulationConfig) -> Potential:
+    potential = resolve_potential(config.potential)
+    potential.check(about.elements(config))
+    return potential
 
 
 def _identity(about: Topic, config: SimulationConfig, potential: Potential) -> dict[str, Any]:

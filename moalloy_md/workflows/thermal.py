@@ -13,7 +13,6 @@ from moalloy_md.lammps.single_point import write_structure
 from moalloy_md.rundir import now, replacing
 from moalloy_md.structures.solid_solution import solid_solution
 from moalloy_md.workflows.simulate import Executor, Outcome, Topic, simulate
-from moalloy_md.workflows.simulate_potential import Potential
 from moalloy_md.workflows.simulate_run import SimulationRun, read_plan, results
 from moalloy_md.workflows.thermal_analysis import analyse_run
 from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig
@@ -93,11 +92,12 @@ def _identity(config: ThermalConfig) -> dict[str, Any]:
     }
 
 
-def _plan(config: ThermalConfig, potential: Potential, out: Path) -> list[SimulationRun]:
+def _elements(config: ThermalConfig) -> set[str]:
+    return {config.host, *(x for dopants in config.compositions.values() for x in dopants)}
+
+
+def _plan(config: ThermalConfig, out: Path) -> list[SimulationRun]:
     """Write the structure of each composition, and list its runs."""
-    potential.check(
-        {config.host, *(x for dopants in config.compositions.values() for x in dopants)}
-    )
     runs: list[SimulationRun] = []
     for name, dopants in config.compositions.items():
         atoms = solid_solution(
@@ -167,6 +167,7 @@ TOPIC = Topic(
     name="thermal",
     config=ThermalConfig,
     identity=_identity,
+    elements=_elements,
     plan=_plan,
     analyse=analyse_run,
 )

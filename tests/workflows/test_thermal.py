@@ -83,9 +83,33 @@ def test_what_only_the_files_show_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="nix: expected a bundle"):
         thermal(settings(potential={"kind": "bundle", "bundle": "nix"}), out=out, console=QUIET)
+    assert not out.exists()
     committee = {"kind": "bundle", "bundle": "b", "committee": ["c"], "style": "mace"}
     with pytest.raises(ConfigError, match="expected mace/native for a committee, found mace"):
         thermal(settings(potential=committee), out=out, console=QUIET)
+
+
+def test_a_bundle_that_lacks_an_element_is_refused(tmp_path):
+    manifest = {"kind": "bundle", "format": 1, "files": {}, "elements": ["Mo", "W"]}
+    manifest |= {"native": {"file": None, "reason": "four layers"}}
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "thermal.yaml").write_text("compositions: {pure: {}, Ta2: {Ta: 0.02}}")
+    options = ["--config", str(tmp_path / "thermal.yaml"), "--out", str(tmp_path / "out")]
+    for native, sentence in (
+        (None, "expected a file for the native engine, found none: four layers. Use style: mace"),
+        ("model.safetensors", "expected a potential that knows Mo, Ta, found Mo, W, without Ta"),
+    ):
+        manifest["native"]["file"] = native
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+        answer = CliRunner().invoke(app, [*COMMAND, "--bundle", str(bundle), *options])
+        assert isinstance(answer.exception, ModelError)
+        assert sentence in str(answer.exception)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "thermal.yaml").write_text("potential: {kind: bundle, bundle: b}")
+    answer = CliRunner().invoke(app, [*COMMAND, "--bundle", str(bundle), *options])
+    assert "expected either --bundle or potential in" in str(answer.exception)
 
 
 def test_a_foreign_folder_is_refused(tmp_path):
