@@ -43,6 +43,9 @@ BASE = "base-small"
 
 NAMES = (*MODELS, BASE)
 
+#: Its converter refuses models with other harmonics, such as the bundled one.
+_L_MAX_OF_SYMMETRIX = 3
+
 _SHAPE = {"max_ell": 3, "correlation": 3, "radial_MLP": [64, 64, 64], "seed": 0}
 
 
@@ -57,7 +60,7 @@ class ModelFiles:
     r_max
         Å.
     torch, native, symmetrix
-        The files; the last is None when symmetrix-xl is left out.
+        The files; the last is None when symmetrix-xl is left out, or cannot evaluate the model.
     """
 
     name: str
@@ -95,7 +98,9 @@ def model_files(name: str, *, symmetrix_python: Path | None, folder: Path) -> Mo
         r_max=float(model.r_max),
         torch=path,
         native=native,
-        symmetrix=symmetrix_python and _symmetrix_file(path, symmetrix_python),
+        symmetrix=_symmetrix_file(path, symmetrix_python)
+        if symmetrix_python and model.spherical_harmonics.irreps_out.lmax == _L_MAX_OF_SYMMETRIX
+        else None,
     )
 
 
