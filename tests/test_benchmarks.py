@@ -47,6 +47,16 @@ def test_cell_that_is_no_cube_is_refused_before_anything_long():
 
 
 @pytest.mark.parametrize(
+    ("script", "option"), [("large_run.py", "--model"), ("roofline.py", "--models")]
+)
+def test_unknown_model_is_refused_with_what_there_is(script, option):
+    done = run(option, "64x0e", script=script)
+    assert done.returncode == 1
+    assert "128x0e" in done.stderr
+    assert "found 64x0e" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("option", "value", "expected"),
     [("--model", "64x0e", "expected 32x0e"), ("--cells", "ten", "--cells: expected numbers")],
 )
