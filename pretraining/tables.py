@@ -4,6 +4,7 @@ python tables.py SIZE
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from moalloy_md.potentials.base import base_card
@@ -62,13 +63,19 @@ def mvl(report: dict[str, Any]) -> None:
         print(f"| {name.removesuffix('.json')} | {' | '.join([*values, zero])} |")
 
 
-def properties(report: dict[str, Any]) -> None:
-    """Print the static properties of Mo."""
-    flat = {**report, **report["surface_energies_j_per_m2"]}
-    print("| | base | PBE or experiment |\n|---|---|---|")
+def properties(report: dict[str, Any], fine_tuned: dict[str, Any] | None) -> None:
+    """Print the static properties of Mo, after fine-tuning too."""
+    columns = [
+        {**one, **one["surface_energies_j_per_m2"]}
+        for one in (report, fine_tuned)
+        if one is not None
+    ]
+    titles = ("base", "fine-tuned")[: len(columns)]
+    print(f"| | {' | '.join(titles)} | PBE or experiment |\n|---|{'---|' * len(columns)}---|")
     for key, name in _NAMES.items():
         digits = 4 if "angstrom" in key else 0 if "gpa" in key else 2
-        print(f"| {name} | {flat[key]:.{digits}f} | {REFERENCE[key]} |")
+        values = " | ".join(f"{column[key]:.{digits}f}" for column in columns)
+        print(f"| {name} | {values} | {REFERENCE[key]} |")
 
 
 def dynamics(report: dict[str, Any]) -> None:
@@ -89,10 +96,13 @@ def _errors(row: dict[str, float]) -> str:
 def main(size: str) -> None:
     """Print the tables that there are numbers for."""
     found = base_card(size)["validation"]
-    shown = {
-        "teacher": held_out, "teacher-first": held_out, "mvl": mvl, "properties": properties,
+    shown: dict[str, Callable[[dict[str, Any]], None]] = {
+        "teacher": held_out,
+        "teacher-first": held_out,
+        "mvl": mvl,
+        "properties": lambda report: properties(report, found.get("properties-fine-tuned")),
         "md": dynamics,
-    }  # fmt: skip
+    }
     for name, show in shown.items():
         if name in found:
             print(f"\n{name}\n")
