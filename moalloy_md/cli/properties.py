@@ -17,7 +17,7 @@ def properties_command(
     element: Annotated[str | None, typer.Option(help="The bcc crystal: Mo unless given.")] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="native (double precision) or torch (the TorchScript file, slow)."),
+        typer.Option(help="native (double precision) or torch (the TorchScript file, slower)."),
     ] = None,
     phonons: Annotated[
         bool | None, typer.Option("--phonons/--no-phonons", help="Whether to compute phonons.")

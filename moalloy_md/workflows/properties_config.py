@@ -20,7 +20,7 @@ class PropertiesConfig(StrictModel):
     """The crystal. Reference values come with the package for Mo."""
     engine: BundleEngine = "native"
     """Who evaluates the bundle: the native engine, in double precision, or torch with the
-    TorchScript file, in the dtype of the file (some hundred times slower)."""
+    TorchScript file, in the dtype of the file, slower."""
     vacancy_repeat: int = Field(default=4, ge=2, le=12)
     """Cubic cells along an edge of the cell with the vacancy; 4 is 127 atoms."""
     migration: bool = True
