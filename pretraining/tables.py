@@ -86,7 +86,7 @@ def dynamics(report: dict[str, Any]) -> None:
     for dopant, row in report.items():
         cold, hot = (row[f"npt_{t}_k"]["lattice_parameter_angstrom"] for t in (300, 2000))
         drift = row["nve_drift_mev_per_atom_per_ps"]
-        print(f"| {dopant} | {cold:.3f} | {hot:.3f} | {drift:+.4f} |")
+        print(f"| {dopant} | {cold:.3f} | {hot:.3f} | {drift:+.5f} |")
 
 
 def _errors(row: dict[str, float]) -> str:
