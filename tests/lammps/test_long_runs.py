@@ -86,7 +86,7 @@ run {1000 * length_ps}
     # the crystal of a random model goes on relaxing, which heats it
     assert 900 < temperatures.mean() < 1500
     slope = slope_mev_per_atom_ps(energies, 250)
-    record_property("slope_mev_per_atom_ps", slope)
+    record_property("slope_mev_per_atom_ps", str(slope))
     assert abs(slope) < 0.1
 
 
@@ -114,8 +114,8 @@ run 20000
     blocks = later[: len(later) // 10 * 10].reshape(10, -1).mean(axis=1)
     error = blocks.std(ddof=1) / np.sqrt(len(blocks))
     slope = slope_mev_per_atom_ps(energies, 250)
-    record_property("slope_mev_per_atom_ps", slope)
-    record_property("pressure_bar", (later.mean(), error))
+    record_property("slope_mev_per_atom_ps", str(slope))
+    record_property("pressure_bar", str((later.mean(), error)))
     assert abs(slope) < 0.1
     assert abs(later.mean()) < 4 * error
 
@@ -143,7 +143,7 @@ def test_positions_after_a_restart(repelling, tmp_path, ranks, record_property):
         ranks=ranks,
     )
     whole, parts = lmp.last_frame(tmp_path / "whole.txt"), lmp.last_frame(tmp_path / "parts.txt")
-    record_property("deviation_angstrom", np.abs(parts - whole)[:, 1:4].max())
+    record_property("deviation_angstrom", str(np.abs(parts - whole)[:, 1:4].max()))
     np.testing.assert_allclose(parts[:, 1:4], whole[:, 1:4], rtol=0, atol=1e-8)  # Å
     np.testing.assert_allclose(parts[:, 4:], whole[:, 4:], rtol=0, atol=1e-7)  # Å/ps
 
@@ -187,8 +187,8 @@ def test_fifty_swaps(repelling, tmp_path, ranks, record_property):
     )
     assert len(energies) == len(expected) == 50
     accepted = int(re.search(r"^accepted (\d+)", output, re.MULTILINE)[1])
-    record_property("accepted", accepted)
-    record_property("deviation_ev", np.abs(energies - expected).max())
+    record_property("accepted", str(accepted))
+    record_property("deviation_ev", str(np.abs(energies - expected).max()))
     assert accepted > 25
     assert len(np.unique(energies.round(6))) > 25, "the swaps change nothing"
     np.testing.assert_allclose(energies, expected, rtol=0, atol=1e-8)  # eV
@@ -218,6 +218,6 @@ def test_memory_stays_where_it_is(repelling, tmp_path, record_property):
         np.mean([mib for step, mib in found.items() if low <= step <= high])
         for low, high in ((2000, 4000), (8000, 10_000))
     )
-    record_property("mib_early_late", (early, late))
+    record_property("mib_early_late", str((early, late)))
     # one byte an edge and step would be 4 MB
     assert late - early < 1.0
