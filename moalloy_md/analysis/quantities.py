@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from moalloy_md.analysis.statistics import SeriesTooShortError, estimate_mean
+from moalloy_md.analysis.statistics import Estimate, SeriesTooShortError, estimate_mean
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,26 @@ def mean_of(series: ArrayLike, *, label: str, unit: str) -> Quantity:
     """
     values = np.asarray(series, dtype=np.float64)
     try:
-        found = estimate_mean(values, name=label)
+        return _known(estimate_mean(values, name=label), label, unit)
     except SeriesTooShortError as error:
-        return Quantity(
-            label, unit, float(values.mean()), None, None, len(values), None, 0, str(error)
-        )
+        return _without_error(values, label, unit, note=str(error))
+
+
+def mean_of_independent(samples: ArrayLike, *, label: str, unit: str) -> Quantity:
+    """Mean of independent samples, such as windows of a trajectory: ``s/√n``, Student's t.
+
+    A single sample has no error.
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    n = len(values)
+    if n < 2:
+        note = f"{label}: one sample has no error: take more windows, or run longer"
+        return _without_error(values, label, unit, note=note)
+    error = float(values.std(ddof=1) / np.sqrt(n))
+    return _known(Estimate(float(values.mean()), error, n, float(n), 0), label, unit)
+
+
+def _known(found: Estimate, label: str, unit: str) -> Quantity:
     return Quantity(
         label,
         unit,
@@ -73,18 +88,5 @@ def mean_of(series: ArrayLike, *, label: str, unit: str) -> Quantity:
     )
 
 
-def mean_of_independent(samples: ArrayLike, *, label: str, unit: str) -> Quantity:
-    """Mean of independent samples, such as windows of a trajectory: ``s/√n``, Student's t.
-
-    A single sample has no error.
-    """
-    from scipy import stats
-
-    values = np.asarray(samples, dtype=np.float64)
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        note = f"{label}: one sample has no error: take more windows, or run longer"
-        return Quantity(label, unit, mean, None, None, n, None, 0, note)
-    error = float(values.std(ddof=1) / np.sqrt(n))
-    half = error * float(stats.t.ppf(0.975, n - 1))
-    return Quantity(label, unit, mean, error, (mean - half, mean + half), n, float(n), 0)
+def _without_error(values: NDArray[np.float64], label: str, unit: str, *, note: str) -> Quantity:
+    return Quantity(label, unit, float(values.mean()), None, None, len(values), None, 0, note)

@@ -131,23 +131,25 @@ def _rows(
 ) -> tuple[list[Row], Frame]:
     """Measure all frames that are not measured yet, and the last one for its picture."""
     done = _read_rows(out / _ROWS) if measure.resumable else {}
-    total, keys = len(trajectory.addresses), [a.key for a in trajectory.addresses]
+    # read once: a file that LAMMPS writes on meanwhile keeps the names that its frames have now
+    keys = {address: address.key for address in trajectory.addresses}
+    final, number = trajectory.addresses[-1], dict(zip(keys, range(1, len(keys) + 1), strict=True))
     last = None
     with (out / _ROWS).open("a" if done else "w") as store:
         # the last frame is always read: it is drawn, and names the columns
-        for frame in trajectory.frames(known=lambda a: a.key in done and a.key != keys[-1]):
+        for frame in trajectory.frames(known=lambda a: keys[a] in done and a != final):
             values = measure.see(frame)
-            key = frame.address.key
+            key = keys[frame.address]
             row = Row(key, frame.step, frame.time_ps, frame.n_atoms, values)
             if key not in done:
                 store.write(json.dumps(row.__dict__) + "\n")
                 store.flush()
             done[key] = row
             last = frame
-            watch(keys.index(key) + 1, total)
-    rows = [done[key] for key in keys if key in done]
+            watch(number[frame.address], len(keys))
+    rows = [done[key] for key in keys.values() if key in done]
     if last is None:  # the last frame is broken and all others are known
-        address = next(a for a in reversed(trajectory.addresses) if a.key in done)
+        address = next(a for a in reversed(trajectory.addresses) if keys[a] in done)
         last = next(trajectory.frames(known=lambda a: a != address))
         measure.see(last)
     return rows, last

@@ -116,6 +116,24 @@ def test_a_killed_analysis_goes_on_and_sees_new_frames(run, monkeypatch):
     )
 
 
+def test_a_file_that_grows_meanwhile_is_measured_as_far_as_it_was(tmp_path):
+    file = tmp_path / "all.dump"
+    one = write_dump(alloy(), tmp_path / "one", step=100).read_text()
+    file.write_text(
+        "".join(write_dump(alloy(k), tmp_path / "x", step=k).read_text() for k in (0, 1))
+    )
+
+    def lammps_writes_on(_done, _total):
+        with file.open("a") as opened:
+            opened.write(one)
+
+    results = analyze(QUICK, file, out=tmp_path / "out", watch=lammps_writes_on)
+    assert [row["step"] for row in rows_of(tmp_path / "out")] == ["0", "1"]
+    assert results["n_frames"] == 2
+    again = analyze(QUICK, file, out=tmp_path / "out")
+    assert again["n_frames"] == 4
+
+
 def test_a_truncated_last_frame_is_left_out_and_said(run):
     last = run / "frames/000000100.dump"
     last.write_text(last.read_text()[:2000])
