@@ -247,3 +247,29 @@ def test_single_precision_of_a_foundation_model(native_models):
     atoms = doped_cell(("Mo", "Re"), n=3, seed=8)
     double, single = (native.calculator(name).get_forces(atoms) for name in ("float64", "float32"))
     assert np.abs(double - single).max() < 3e-6 * (1 + np.abs(double).max())
+
+
+def test_error_of_the_radial_functions_is_what_the_engine_says(native_models):
+    """The log of LAMMPS tells it. Pairs far from each other, in a model whose energy is a function
+    of one radial function of each path: forces are off by what its slopes are.
+
+    Measured halfway between the knots, where it nearly vanishes, it was 100 times smaller.
+    """
+    native = native_models(
+        elements=("Mo", "W"), hidden="8x0e", n_layers=1, correlation=1, max_ell=1
+    )
+    distances = np.linspace(1.0, R_MAX - 0.01, 8**3)
+    positions = np.repeat(12.0 * np.indices((8, 8, 8)).reshape(3, -1).T, 2, axis=0)
+    positions[1::2, 0] += distances
+    atoms = Atoms("MoW" * len(distances), positions)
+    expected = calculator(native.model).get_forces(atoms)[1::2, 0]
+    found = native.calculator("float64").get_forces(atoms)[1::2, 0]
+    # relative to the largest one at that distance or beyond, from half of the cutoff on to that there
+    scale = np.maximum.accumulate(np.abs(expected)[::-1])[::-1]
+    half = np.searchsorted(distances, R_MAX / 2)
+    scale[half:] = scale[half]
+    measured = np.max(np.abs(found - expected) / scale)
+    said = native.calculator("float64")._engine.radial_error
+    # other functions of the model are off by more, and steeper, by some tens of per cent
+    assert said / 2 < measured < 2 * said
+    assert said < 2e-8

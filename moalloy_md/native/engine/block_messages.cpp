@@ -93,9 +93,9 @@ template <class Real> void Block<Real>::first_message()
   weigh(0);
   zero(a_);
   for_each_pair_of_types([&](int i, int j, const int *chosen, int n) {
-    zero(sums_);
     for (int q = 0; q < n; ++q) {
       const Neighbourhood<Real> &around = around_[chosen[q]];
+      std::fill_n(sums(chosen[q]), p_.components * layer.n_basis, Real(0));
       scratch_.resize(
           std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * around.stride));
       kernels_.project(around.edges(around.range[j], around.range[j + 1]),

@@ -27,7 +27,7 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
    first and h^2 times the second derivative. The spline is twice continuously differentiable, and
    the derivative that forces need is the derivative of the interpolant itself, so energy is
    conserved whatever the spacing. For a function with six derivatives the error is at most
-   h^6 / 46080 max |f^(6)|. */
+   h^6 / 46080 max |f^(6)|, that of the slope to leading order h^5 / (6000 sqrt 5) max |f^(6)|. */
 struct Spline {
   int functions = 0;
   int knots = 0;
@@ -37,8 +37,9 @@ struct Spline {
 };
 
 /* Halves the spacing until no first derivative deviates by more than tolerance times the largest of
-   any function at that distance or beyond (beyond half the cutoff: at half of it). The largest
-   measured one, relative to that, is the error. */
+   any function at that distance or beyond (beyond half the cutoff: at half of it), measured in each
+   interval at the two places where the slope of such a spline is off most. The largest one,
+   relative to that, is the error. */
 Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance);
 
 /* A smaller basis for the functions of a spline: functions = basis . coefficients, up to
