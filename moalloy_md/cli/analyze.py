@@ -1,5 +1,7 @@
 """``moalloy analyze``: one command a topic; each ends in one call of the workflow."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,224 +48,143 @@ ClusterCutoffOption = Annotated[
 ]
 
 
-def _common(
-    every: int | None, first_step: int | None, elements: str | None, *, picture: bool | None
-) -> dict[str, Any]:
-    return {
-        "every": every,
-        "first_step": first_step,
-        "elements": elements and tuple(part.strip() for part in elements.split(",")),
-        "picture": picture,
-    }
+def _topic_command(own: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Make a command of a topic: with its own options, and those that all topics have.
+
+    `own` has the topic's name, its options, and the text of its help; it returns what they set.
+    """
+    topic = own.__name__
+
+    def command(
+        run: RunArgument,
+        *,
+        every: EveryOption = None,
+        first_step: FirstOption = None,
+        elements: ElementsOption = None,
+        picture: PictureOption = None,
+        out: OutOption = None,
+        config: ConfigOption = None,
+        as_json: JsonOption = False,
+        **chosen: Any,
+    ) -> None:
+        from moalloy_md.workflows.analyze import TOPICS
+        from moalloy_md.workflows.analyze_shown import analyze_shown
+
+        given = own(**chosen) | {
+            "every": every,
+            "first_step": first_step,
+            "elements": _listed(elements),
+            "picture": picture,
+        }
+        settings = settings_from(given, config, TOPICS[topic][0], source=f"moalloy analyze {topic}")
+        analyze_shown(settings, run, out=out, as_json=as_json)
+
+    # Typer reads options from the signature
+    run, *common, _ = inspect.signature(command).parameters.values()
+    options = [run, *inspect.signature(own).parameters.values(), *common]
+    command.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    command.__annotations__ = {option.name: option.annotation for option in options}
+    command.__doc__ = own.__doc__
+    app.command(topic)(command)
+    return own
 
 
-def _run(
-    topic: str,
-    run: Path,
-    given: dict[str, Any],
-    *,
-    out: Path | None,
-    config: Path | None,
-    as_json: bool,
-) -> None:
-    from moalloy_md.workflows.analyze import TOPICS
-    from moalloy_md.workflows.analyze_shown import analyze_shown
-
-    settings = settings_from(given, config, TOPICS[topic][0], source=f"moalloy analyze {topic}")
-    analyze_shown(settings, run, out=out, as_json=as_json)
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(","))
 
 
-@app.command("structure")
-def structure_command(
-    run: RunArgument,
-    *,
-    rmsd_cutoff: RmsdOption = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@_topic_command
+def structure(*, rmsd_cutoff: RmsdOption = None) -> dict[str, Any]:
     """Fractions of bcc, fcc, hcp and other atoms by polyhedral template matching."""
-    given = {"rmsd_cutoff": rmsd_cutoff, **_common(every, first_step, elements, picture=picture)}
-    _run("structure", run, given, out=out, config=config, as_json=as_json)
+    return {"rmsd_cutoff": rmsd_cutoff}
 
 
-@app.command("defects")
-def defects_command(
-    run: RunArgument,
+@_topic_command
+def defects(
     *,
     reference: Annotated[
         Path | None,
         typer.Option(help="File with the perfect crystal; 'first' for the first frame of the run."),
     ] = None,
     cutoff_angstrom: ClusterCutoffOption = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Vacancies, interstitials and clusters of them, by Wigner-Seitz cells of a reference crystal."""
-    given = {
-        "reference": reference,
-        "cutoff_angstrom": cutoff_angstrom,
-        **_common(every, first_step, elements, picture=picture),
-    }
-    _run("defects", run, given, out=out, config=config, as_json=as_json)
+    return {"reference": reference, "cutoff_angstrom": cutoff_angstrom}
 
 
-@app.command("sro")
-def sro_command(
-    run: RunArgument,
+@_topic_command
+def sro(
     *,
     shells: Annotated[int | None, typer.Option(help="Neighbour shells: 3.")] = None,
     lattice: Annotated[str | None, typer.Option(help="bcc (if not given) or fcc.")] = None,
     lattice_parameter_angstrom: Annotated[
         float | None, typer.Option(help="Edge of the cubic cell, Å: of the frame's density.")
     ] = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Short-range order: Warren-Cowley parameters of each pair of elements, shell by shell."""
-    given = {
+    return {
         "shells": shells,
         "lattice": lattice,
         "lattice_parameter_angstrom": lattice_parameter_angstrom,
-        **_common(every, first_step, elements, picture=picture),
     }
-    _run("sro", run, given, out=out, config=config, as_json=as_json)
 
 
-@app.command("clusters")
-def clusters_command(
-    run: RunArgument,
+@_topic_command
+def clusters(
     *,
     solutes: Annotated[
         str | None, typer.Option(help="W,Re,...: all but the most frequent element if not given.")
     ] = None,
     cutoff_angstrom: ClusterCutoffOption = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Clusters of solute atoms: how many, of which sizes."""
-    given = {
-        "solutes": solutes and tuple(part.strip() for part in solutes.split(",")),
-        "cutoff_angstrom": cutoff_angstrom,
-        **_common(every, first_step, elements, picture=picture),
-    }
-    _run("clusters", run, given, out=out, config=config, as_json=as_json)
+    return {"solutes": _listed(solutes), "cutoff_angstrom": cutoff_angstrom}
 
 
-@app.command("voronoi")
-def voronoi_command(
-    run: RunArgument,
-    *,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@_topic_command
+def voronoi() -> dict[str, Any]:
     """Volume of the Voronoi cells of each element."""
-    given = _common(every, first_step, elements, picture=picture)
-    _run("voronoi", run, given, out=out, config=config, as_json=as_json)
+    return {}
 
 
-@app.command("dislocations")
-def dislocations_command(
-    run: RunArgument,
+@_topic_command
+def dislocations(
     *,
     trial_circuit_length: Annotated[
         int | None, typer.Option(help="Longest Burgers circuit that is tried, steps: 14.")
     ] = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Dislocation lines of a bcc crystal: lengths by Burgers vector, and density."""
-    given = {
-        "trial_circuit_length": trial_circuit_length,
-        **_common(every, first_step, elements, picture=picture),
-    }
-    _run("dislocations", run, given, out=out, config=config, as_json=as_json)
+    return {"trial_circuit_length": trial_circuit_length}
 
 
-@app.command("grains")
-def grains_command(
-    run: RunArgument,
+@_topic_command
+def grains(
     *,
     rmsd_cutoff: RmsdOption = None,
     min_grain_atoms: Annotated[
         int | None, typer.Option(help="A smaller crystal is no grain: 100.")
     ] = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Grains: how many, how large, and which part of the atoms lies between them."""
-    given = {
-        "rmsd_cutoff": rmsd_cutoff,
-        "min_grain_atoms": min_grain_atoms,
-        **_common(every, first_step, elements, picture=picture),
-    }
-    _run("grains", run, given, out=out, config=config, as_json=as_json)
+    return {"rmsd_cutoff": rmsd_cutoff, "min_grain_atoms": min_grain_atoms}
 
 
-@app.command("rdf")
-def rdf_command(
-    run: RunArgument,
+@_topic_command
+def rdf(
     *,
     cutoff_angstrom: Annotated[float | None, typer.Option(help="Largest distance, Å: 8.")] = None,
     bins: Annotated[int | None, typer.Option(help="Bins from zero to the cutoff: 200.")] = None,
     partial: Annotated[
         bool | None, typer.Option("--partial/--total", help="By pairs of elements, or all alike.")
     ] = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Radial distribution functions of the pairs of elements."""
-    given = {
-        "cutoff_angstrom": cutoff_angstrom,
-        "bins": bins,
-        "partial": partial,
-        **_common(every, first_step, elements, picture=picture),
-    }
-    _run("rdf", run, given, out=out, config=config, as_json=as_json)
+    return {"cutoff_angstrom": cutoff_angstrom, "bins": bins, "partial": partial}
 
 
-@app.command("msd")
-def msd_command(
-    run: RunArgument,
+@_topic_command
+def msd(
     *,
     windows: Annotated[
         int | None, typer.Option(help="Windows that each start anew, for the error: 5.")
@@ -271,21 +192,9 @@ def msd_command(
     timestep_ps: Annotated[
         float | None, typer.Option(help="Time step, ps; only for dumps without times.")
     ] = None,
-    every: EveryOption = None,
-    first_step: FirstOption = None,
-    elements: ElementsOption = None,
-    picture: PictureOption = None,
-    out: OutOption = None,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> dict[str, Any]:
     """Mean squared displacement and diffusion coefficient of each element."""
-    given = {
-        "windows": windows,
-        "timestep_ps": timestep_ps,
-        **_common(every, first_step, elements, picture=picture),
-    }
-    _run("msd", run, given, out=out, config=config, as_json=as_json)
+    return {"windows": windows, "timestep_ps": timestep_ps}
 
 
 @app.command("compare")
