@@ -89,8 +89,6 @@ def learning_plot(curves: Sequence[LearningCurve]) -> bytes:
     bytes
         A PNG.
     """
-    from matplotlib.ticker import LogLocator
-
     figure, (upper, lower) = new_figure(rows=2, height=4.2)
     for curve, colour in zip(curves, (LINE, ACCENT, QUIET), strict=False):
         for axes, errors in (
@@ -102,11 +100,7 @@ def learning_plot(curves: Sequence[LearningCurve]) -> bytes:
             kept = epochs == curve.kept_epoch
             axes.plot(epochs[kept], values[kept], "o", color=colour, markersize=5)
     for axes, label in ((upper, "energy (meV/atom)"), (lower, "force (meV/Å)")):
-        axes.set_yscale("log")
-        # the errors may stay within a decade, whose ends alone would be labelled
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
+        logarithmic_y(axes)
         axes.set_ylabel(label)
     if len(curves) > 1:
         upper.legend(frameon=False)
@@ -156,6 +150,19 @@ def new_figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure
         one.grid(visible=True, color="#e4e8ec", linewidth=0.6)
         one.set_axisbelow(True)
     return figure, axes
+
+
+def logarithmic_y(axes: "Axes") -> None:
+    """Make the y axis logarithmic, with plain numbers at 1, 2 and 5 of each decade.
+
+    Errors may stay within a decade, whose ends alone would be labelled.
+    """
+    from matplotlib.ticker import LogLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def png(figure: "Figure") -> bytes:

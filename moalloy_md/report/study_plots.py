@@ -8,7 +8,7 @@ import numpy as np
 from ase.io import read
 from numpy.typing import NDArray
 
-from moalloy_md.report.plots import QUIET, new_figure, png
+from moalloy_md.report.plots import QUIET, logarithmic_y, new_figure, png
 
 FloatArray = NDArray[np.float64]
 
@@ -109,8 +109,9 @@ def lodo_bars(
     axes.set_xticks(range(len(elements)), elements)
     axes.set_ylabel(ylabel)
     if logarithmic:
-        axes.set_yscale("log")
-    axes.legend(fontsize=7, frameon=False, ncols=2)
+        logarithmic_y(axes)
+    # above the plot: within it, it would lie on the bars
+    figure.legend(loc="outside upper center", fontsize=7, frameon=False, ncols=3)
     return png(figure)
 
 
