@@ -39,6 +39,7 @@ from moalloy_md.structures.dilute import DiluteConfig
 from moalloy_md.structures.solid_solution import RandomConfig
 from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig
+from moalloy_md.workflows.job_queue import Slurm
 from moalloy_md.workflows.label_config import (
     Factory,
     Gpaw,
@@ -61,7 +62,6 @@ from moalloy_md.workflows.study_config import (
     NewElementFolds,
     Paradigm,
     Size,
-    Slurm,
     StudyConfig,
 )
 from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig

@@ -17,7 +17,7 @@ from moalloy_md.report.study_tables import (
     table_new,
 )
 from moalloy_md.rundir import read_json, replacing, write_json
-from moalloy_md.workflows.run_status import RunStatus
+from moalloy_md.workflows.run_plan import RunStatus
 from moalloy_md.workflows.study_config import StudyConfig
 from moalloy_md.workflows.study_plan import RUNS, SPLITS, Run
 from moalloy_md.workflows.study_results import (

@@ -1,9 +1,34 @@
 """Jobs of a cluster, or of this machine in the same way, through submitit."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+from rich.console import Console
+
+from moalloy_md.config import StrictModel
 from moalloy_md.errors import MoAlloyError, RunDirectoryError
+from moalloy_md.workflows.run_plan import Executor
+
+
+class Slurm(StrictModel):
+    """How runs are submitted to SLURM, through submitit."""
+
+    partition: str | None = None
+    """Partition."""
+    time_minutes: int = Field(default=720, ge=1)
+    """Wall time of a job, minutes."""
+    cpus: int = Field(default=4, ge=1)
+    """Cores of a job."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs of a job."""
+    memory_gb: float = Field(default=16.0, gt=0)
+    """Memory of a job, GB."""
+    parallel: int = Field(default=16, ge=1)
+    """Jobs of the array that may run at once."""
+    more: dict[str, Any] = Field(default={})
+    """Further options of ``sbatch``, such as ``{account: materials}``."""
 
 
 def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -> Any:
@@ -41,3 +66,67 @@ def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -
             f"expected SLURM on this machine (sbatch), found none ({error}). Run this where jobs "
             "are submitted, or use this machine"
         ) from error
+
+
+def submit_array(
+    queue: Any,
+    executor: Executor,
+    slurm: Slurm,
+    *,
+    logs: Path,
+    name: str,
+    function: Callable[..., Any],
+    arguments: Sequence[Sequence[Any]],
+    console: Console,
+    options: dict[str, Any] | None = None,
+    slurm_options: dict[str, Any] | None = None,
+    note: str = "",
+) -> None:
+    """Submit an array of jobs and say so; those of this machine are waited for.
+
+    Parameters
+    ----------
+    queue
+        As `job_queue` returns it.
+    executor
+        What it is.
+    slurm
+        Time, cores, memory, and what SLURM is asked for besides.
+    logs
+        The queue's folder.
+    name
+        Of the jobs.
+    function, arguments
+        What each job calls, and with what.
+    console
+        Where to say it.
+    options, slurm_options
+        Further options of submitit, the latter for SLURM only; they go before those of `slurm`.
+    note
+        What to say besides.
+    """
+    asked: dict[str, Any] = {
+        "name": name,
+        "timeout_min": slurm.time_minutes,
+        "cpus_per_task": slurm.cpus,
+        "mem_gb": slurm.memory_gb,
+        **(options or {}),
+    }
+    if executor == "slurm":
+        asked |= {
+            "slurm_array_parallelism": slurm.parallel,
+            "slurm_additional_parameters": slurm.more,
+            **({"slurm_partition": slurm.partition} if slurm.partition else {}),
+            **({"gpus_per_node": slurm.gpus} if slurm.gpus else {}),
+            **(slurm_options or {}),
+        }
+    queue.update_parameters(**asked)
+    jobs = queue.map_array(function, *map(list, zip(*arguments, strict=True)))
+    console.print(
+        f"{len(jobs)} jobs submitted, the first is {jobs[0].job_id}; their logs are in "
+        f"{logs}{note}",
+        highlight=False,
+    )
+    if executor == "local":
+        for job in jobs:
+            job.wait()

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
 from moalloy_md.config import validate
-from moalloy_md.errors import ConfigError
 from moalloy_md.rundir import open_run
-from moalloy_md.workflows.job_queue import job_queue
-from moalloy_md.workflows.run_status import read_status
+from moalloy_md.workflows.job_queue import job_queue, submit_array
+from moalloy_md.workflows.run_plan import Executor, Outcome, chosen_runs, read_status
 from moalloy_md.workflows.simulate_bar import simulation_bar
 from moalloy_md.workflows.simulate_config import SimulationConfig
 from moalloy_md.workflows.simulate_cost import CostLine, cost_table, show_costs
@@ -26,9 +25,6 @@ from moalloy_md.workflows.simulate_run import (
     results,
     write_plan,
 )
-
-#: Who runs the runs: this process, SLURM, or processes of this machine started by submitit.
-Executor = Literal["here", "slurm", "local"]
 
 
 @dataclass(frozen=True)
@@ -54,18 +50,6 @@ def topic(name: str) -> Topic:
     from moalloy_md.workflows import thermal
 
     return {"thermal": thermal.TOPIC}[name]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the runs of a simulation stand."""
-
-    done: tuple[str, ...]
-    """Runs that are finished."""
-    failed: dict[str, str]
-    """Runs that failed, and why."""
-    waiting: tuple[str, ...]
-    """Runs that are not finished: submitted, running, or killed."""
 
 
 def simulate(
@@ -115,7 +99,7 @@ def simulate(
     """
     out = Path(out).absolute()
     runs, start = _prepare(about, config, out=out, ranks=ranks)
-    chosen = _chosen(runs, only)
+    chosen = chosen_runs(runs, only)
     todo = [run for run in chosen if results(out, run) is None]
     console.print(
         f"{len(runs)} runs, {len(chosen) - len(todo)} of {len(chosen)} chosen ones done before",
@@ -138,20 +122,16 @@ def plan_costs(
     ConfigError, ModelError, RunDirectoryError, LammpsError
         As `simulate`, and if LAMMPS fails.
     """
-    import shutil
     import tempfile
 
     potential = _potential(about, config)
     start = Start(config, potential, about.analyse, ranks)
+    if (out / RUNS).is_dir():
+        open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
     with tempfile.TemporaryDirectory(prefix="moalloy-plan-") as folder:
-        scratch = Path(folder)
-        runs = about.plan(config, scratch)
-        if (out / RUNS).is_dir():
-            open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
-            shutil.copytree(
-                out / RUNS, scratch / RUNS, ignore=shutil.ignore_patterns("frames", "restart.*")
-            )
-        lines = cost_table(scratch, runs, start)
+        runs = about.plan(config, Path(folder))
+        done = {run.name for run in runs if results(out, run) is not None}
+        lines = cost_table(Path(folder), runs, start, done=done)
     show_costs(lines, console, start=start)
     return lines
 
@@ -172,10 +152,7 @@ def outcome(out: Path, runs: Sequence[SimulationRun]) -> Outcome:
 
 def show_outcome(found: Outcome, console: Console) -> None:
     """Print how many runs are done, and why others failed."""
-    console.print(
-        f"{len(found.done)} done, {len(found.failed)} failed, {len(found.waiting)} not finished.",
-        highlight=False,
-    )
+    console.print(found.summary(), highlight=False)
     for name, error in found.failed.items():
         console.print(f"[bold]{name}[/]", highlight=False)
         console.print(f"  {error}", markup=False, highlight=False, style="red")
@@ -240,16 +217,6 @@ def _with_whole_paths(config: SimulationConfig) -> SimulationConfig:
     return config.model_copy(update={"potential": potential.model_copy(update=changes)})
 
 
-def _chosen(runs: Sequence[SimulationRun], only: str | None) -> list[SimulationRun]:
-    if only is None:
-        return list(runs)
-    chosen = [run for run in runs if run.name == only or run.name.startswith(only)]
-    if not chosen:
-        examples = ", ".join(run.name for run in runs[:3])
-        raise ConfigError(f"--only: expected a run such as {examples}, found {only!r}")
-    return chosen
-
-
 def _do_here(out: Path, todo: Sequence[SimulationRun], start: Start, console: Console) -> None:
     for k, run in enumerate(todo, start=1):
         console.print(f"run {k} of {len(todo)}: {run.name}, {run.n_atoms} atoms", highlight=False)
@@ -273,39 +240,27 @@ def _submit(
     executor: Executor,
     console: Console,
 ) -> None:
-    jobs_folder = out / "jobs"
     slurm = config.slurm
-    queue = job_queue(jobs_folder, executor, max_requeues=slurm.max_requeues)
+    logs = out / "jobs"
+    queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
     from moalloy_md.workflows.simulate_job import RunJob  # submitit, which job_queue has found
 
-    options: dict[str, Any] = {
-        "name": f"moalloy-{about.name}",
-        "timeout_min": slurm.time_minutes,
-        "cpus_per_task": slurm.cpus,
-        "mem_gb": slurm.memory_gb,
-        "tasks_per_node": 1,
-        "nodes": 1,
-    }
-    if executor == "slurm":
-        more = {**({"requeue": True} if slurm.requeue else {}), **slurm.more}
-        options |= {
-            "slurm_array_parallelism": slurm.parallel,
-            "slurm_additional_parameters": more,
+    submit_array(
+        queue,
+        executor,
+        slurm,
+        logs=logs,
+        name=f"moalloy-{about.name}",
+        function=RunJob(requeue=slurm.requeue),
+        arguments=[(out, about.name, run.name) for run in todo],
+        console=console,
+        options={"tasks_per_node": 1, "nodes": 1},
+        slurm_options={
+            "slurm_additional_parameters": (
+                {**({"requeue": True} if slurm.requeue else {}), **slurm.more}
+            ),
             "slurm_setup": [f"module load {module}" for module in slurm.modules],
-            **({"slurm_partition": slurm.partition} if slurm.partition else {}),
             **({"slurm_account": slurm.account} if slurm.account else {}),
-            **({"gpus_per_node": slurm.gpus} if slurm.gpus else {}),
-        }
-    queue.update_parameters(**options)
-    n = len(todo)
-    jobs = queue.map_array(
-        RunJob(requeue=slurm.requeue), [out] * n, [about.name] * n, [run.name for run in todo]
+        },
+        note=". The same command shows how they stand, and the results when they are done",
     )
-    console.print(
-        f"{len(jobs)} jobs submitted, the first is {jobs[0].job_id}; their logs are in "
-        f"{jobs_folder}. The same command shows how they stand, and the results when they are done",
-        highlight=False,
-    )
-    if executor == "local":
-        for job in jobs:
-            job.wait()

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from moalloy_md.config import StrictModel
 from moalloy_md.elements import ChemicalSymbol
-from moalloy_md.workflows.study_config import Slurm
+from moalloy_md.workflows.job_queue import Slurm
 
 
 class BundlePotential(StrictModel):

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from moalloy_md.errors import LammpsError
-from moalloy_md.workflows.simulate_run import SimulationRun, Start, results
+from moalloy_md.workflows.simulate_run import SimulationRun, Start
 
 #: Evaluations that are timed: enough for some tenths of a second of a small cell.
 _TIMED_STEPS = 50
@@ -36,17 +36,21 @@ class CostLine:
     """Frames of all of them."""
 
 
-def cost_table(out: Path, runs: Sequence[SimulationRun], start: Start) -> list[CostLine]:
+def cost_table(
+    out: Path, runs: Sequence[SimulationRun], start: Start, *, done: Collection[str] = ()
+) -> list[CostLine]:
     """Estimate what runs cost, by timing LAMMPS on each of their structures here.
 
     Parameters
     ----------
     out
-        Folder of the simulation, with the structures.
+        Folder with the structures.
     runs
         The plan.
     start
         How they are started.
+    done
+        Names of those that cost nothing any more.
 
     Raises
     ------
@@ -59,17 +63,17 @@ def cost_table(out: Path, runs: Sequence[SimulationRun], start: Start) -> list[C
         if run.n_atoms not in seconds:
             seconds[run.n_atoms] = seconds_per_step(out, run, start)
         label = f"{run.name.split('/')[0]}, {run.input}"
-        done = results(out, run) is not None
+        is_done = run.name in done
         frames = run.steps // start.config.dump_interval + 1
         key = (label, run.input, run.steps)
         line = lines.get(key, CostLine(label, 0, 0, run.n_atoms, run.steps, 0.0, 0.0))
         lines[key] = CostLine(
             label,
             line.n_runs + 1,
-            line.n_done + done,
+            line.n_done + is_done,
             run.n_atoms,
             run.steps,
-            line.hours + (0.0 if done else run.steps * seconds[run.n_atoms] / 3600),
+            line.hours + (0.0 if is_done else run.steps * seconds[run.n_atoms] / 3600),
             line.gigabytes + frames * run.n_atoms * _BYTES_PER_ATOM / 1e9,
         )
     return list(lines.values())

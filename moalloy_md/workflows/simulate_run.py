@@ -4,17 +4,15 @@ Everything that it needs is in the folder of the simulation, so it can be starte
 another machine of a cluster too, and again after a kill.
 """
 
-import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.errors import MoAlloyError, RunDirectoryBusyError
+from moalloy_md.errors import MoAlloyError
 from moalloy_md.lammps.run import OnRow, VariableValue
-from moalloy_md.rundir import now, open_run, read_json, sha256, write_json
-from moalloy_md.workflows.run_status import read_status, write_status
+from moalloy_md.rundir import RunDirectory, now, read_json, sha256, write_json
+from moalloy_md.workflows.run_plan import do_recorded, read_status
 from moalloy_md.workflows.simulate_config import SimulationConfig
 from moalloy_md.workflows.simulate_potential import Potential
 from moalloy_md.workflows.simulate_watch import Watcher
@@ -115,29 +113,18 @@ def do_run(out: Path, run: SimulationRun, start: Start, *, watch: OnRow | None =
     if results(out, run) is not None:
         return True
     folder = out / RUNS / run.name
-    try:
-        directory = open_run(
-            folder,
-            kind="simulate-run",
-            config=_identity(out, run, start),
-            packages=("lammps", "torch"),
-        )
-    except RunDirectoryBusyError:
-        return False  # how it stands is for that process to say
-    began = time.monotonic()
-    write_status(folder, "begun")
-    try:
-        found = _do(out, folder, run, start, watch)
-    except (MoAlloyError, OSError) as error:
-        write_status(folder, "failed", str(error), time.monotonic() - began)
-        return False
-    except Exception:  # noqa: BLE001  whatever it was, the other runs go on
-        write_status(folder, "failed", traceback.format_exc(), time.monotonic() - began)
-        return False
-    write_json(folder / RESULTS, found)
-    directory.update_manifest(finished=now())
-    write_status(folder, "done", "", time.monotonic() - began)
-    return True
+
+    def work(directory: RunDirectory) -> None:
+        write_json(folder / RESULTS, _do(out, folder, run, start, watch))
+        directory.update_manifest(finished=now())
+
+    return do_recorded(
+        folder,
+        work,
+        kind="simulate-run",
+        config=_identity(out, run, start),
+        packages=("lammps", "torch"),
+    )
 
 
 def _identity(out: Path, run: SimulationRun, start: Start) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """``moalloy study run``: all runs of a study, on this machine or as jobs of a cluster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -11,29 +10,14 @@ from rich.table import Table
 
 from moalloy_md.config import load_config
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset
-from moalloy_md.errors import ConfigError
 from moalloy_md.rundir import open_run
-from moalloy_md.workflows.job_queue import job_queue
+from moalloy_md.workflows.job_queue import job_queue, submit_array
+from moalloy_md.workflows.run_plan import Executor, Outcome, chosen_runs
 from moalloy_md.workflows.study_config import StudyConfig
 from moalloy_md.workflows.study_cost import CostLine, cost_table, show_costs
 from moalloy_md.workflows.study_plan import Run, chains, make_folds, make_runs, write_folds
 from moalloy_md.workflows.study_run import do_chain, do_run, read_study, status, write_study
 from moalloy_md.workflows.training_bar import training_bar
-
-#: Who runs the runs: this process, SLURM, or processes of this machine started by submitit.
-Executor = Literal["here", "slurm", "local"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the runs of a study stand."""
-
-    done: tuple[str, ...]
-    """Runs that are finished."""
-    failed: dict[str, str]
-    """Runs that failed, and why."""
-    waiting: tuple[str, ...]
-    """Runs that are not finished: submitted, running, or behind one that failed."""
 
 
 def run_study(
@@ -81,7 +65,7 @@ def run_study(
     out = Path(out).absolute()
     folds = make_folds(config, frames)
     runs = make_runs(config, folds)
-    chosen = _chosen(runs, only)
+    chosen = chosen_runs(runs, only, separator="/")
     open_run(out, kind="study", config=_identity(frames))
     write_folds(folds, out)
     write_study(out, config, runs)
@@ -125,10 +109,7 @@ def outcome(out: Path, runs: Sequence[Run]) -> Outcome:
 
 def show_outcome(found: Outcome, console: Console) -> None:
     """Print how many runs are done, and why others failed."""
-    console.print(
-        f"{len(found.done)} done, {len(found.failed)} failed, {len(found.waiting)} not finished.",
-        highlight=False,
-    )
+    console.print(found.summary(), highlight=False)
     if not found.failed:
         return
     table = Table(box=SIMPLE, pad_edge=False)
@@ -154,18 +135,6 @@ def _identity(frames: Sequence[Frame]) -> dict[str, Any]:
     return {"data_sha256": dataset_hash(frames)}
 
 
-def _chosen(runs: Sequence[Run], only: str | None) -> list[Run]:
-    if only is None:
-        return list(runs)
-    chosen = [
-        run for run in runs if run.name == only or run.name.startswith(f"{only.rstrip('/')}/")
-    ]
-    if not chosen:
-        examples = ", ".join(run.name for run in runs[:3])
-        raise ConfigError(f"--only: expected a run such as {examples}, found {only!r}")
-    return chosen
-
-
 def _do_here(out: Path, todo: Sequence[Run], console: Console) -> None:
     for k, run in enumerate(todo, start=1):
         console.print(f"run {k} of {len(todo)}: {run.name}", highlight=False)
@@ -189,30 +158,14 @@ def _done(out: Path) -> set[str]:
 def _submit(
     out: Path, config: StudyConfig, todo: Sequence[Run], executor: Executor, console: Console
 ) -> None:
-    jobs_folder = out / "jobs"
-    queue = job_queue(jobs_folder, executor)
-    slurm = config.slurm
-    options: dict[str, Any] = {
-        "name": "moalloy-study",
-        "timeout_min": slurm.time_minutes,
-        "cpus_per_task": slurm.cpus,
-        "mem_gb": slurm.memory_gb,
-    }
-    if executor == "slurm":
-        options |= {
-            "slurm_array_parallelism": slurm.parallel,
-            "slurm_additional_parameters": slurm.more,
-            **({"slurm_partition": slurm.partition} if slurm.partition else {}),
-            **({"gpus_per_node": slurm.gpus} if slurm.gpus else {}),
-        }
-    queue.update_parameters(**options)
-    todo_chains = [[run.name for run in chain] for chain in chains(todo)]
-    jobs = queue.map_array(do_chain, [out] * len(todo_chains), todo_chains)
-    console.print(
-        f"{len(jobs)} jobs submitted, the first is {jobs[0].job_id}; their logs are in "
-        f"{jobs_folder}",
-        highlight=False,
+    logs = out / "jobs"
+    submit_array(
+        job_queue(logs, executor),
+        executor,
+        config.slurm,
+        logs=logs,
+        name="moalloy-study",
+        function=do_chain,
+        arguments=[(out, [run.name for run in chain]) for chain in chains(todo)],
+        console=console,
     )
-    if executor == "local":
-        for job in jobs:
-            job.wait()

@@ -10,6 +10,7 @@ from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict
 from moalloy_md.errors import ConfigError
 from moalloy_md.potentials.train_config import MaceArchitecture, TrainConfig
 from moalloy_md.potentials.train_presets import PresetName
+from moalloy_md.workflows.job_queue import Slurm
 
 Kind = Literal["zero-shot", "scratch", "fine-tune", "refine"]
 
@@ -101,25 +102,6 @@ class NewElementFolds(StrictModel):
 
 
 Folds = Annotated[IidFolds | LodoFolds | NewElementFolds, Field(discriminator="protocol")]
-
-
-class Slurm(StrictModel):
-    """How runs are submitted to SLURM, through submitit."""
-
-    partition: str | None = None
-    """Partition."""
-    time_minutes: int = Field(default=720, ge=1)
-    """Wall time of a job, minutes."""
-    cpus: int = Field(default=4, ge=1)
-    """Cores of a job."""
-    gpus: int = Field(default=0, ge=0)
-    """GPUs of a job."""
-    memory_gb: float = Field(default=16.0, gt=0)
-    """Memory of a job, GB."""
-    parallel: int = Field(default=16, ge=1)
-    """Jobs of the array that may run at once."""
-    more: dict[str, Any] = Field(default={})
-    """Further options of ``sbatch``, such as ``{account: materials}``."""
 
 
 class StudyConfig(StrictModel):

@@ -4,16 +4,13 @@ Everything that it needs is in the folder of the study, so it can be started by 
 machine of a cluster too, and again after a kill.
 """
 
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from moalloy_md.config import validate
-from moalloy_md.errors import MoAlloyError, RunDirectoryError
-from moalloy_md.rundir import open_run, read_json, write_json
-from moalloy_md.workflows.run_status import STATUS, RunStatus, read_status, write_status
+from moalloy_md.rundir import RunDirectory, read_json, write_json
+from moalloy_md.workflows.run_plan import RunStatus, do_recorded, read_status
 from moalloy_md.workflows.study_config import Paradigm, StudyConfig, training
 from moalloy_md.workflows.study_plan import RUNS, SPLITS, Run
 
@@ -88,26 +85,13 @@ def do_run(out: Path, run: Run, *, watch: Callable[[Any], None] | None = None) -
     """
     if status(out, run).state == "done":
         return True
-    folder = out / RUNS / run.name
-    try:
-        open_run(folder, kind="study-run", config=run.as_dict())
-    except RunDirectoryError:
-        if (folder / STATUS).exists():
-            return False  # another process is at work on it: how it stands is for that one to say
-        raise
-    began = time.monotonic()
-    write_status(folder, "begun")
-    try:
-        config, _ = read_study(out)
+
+    def work(_: RunDirectory) -> None:
+        config, _runs = read_study(out)
         _do(out, run, config, watch)
-    except (MoAlloyError, OSError) as error:
-        write_status(folder, "failed", str(error), time.monotonic() - began)
-        return False
-    except Exception:  # noqa: BLE001  whatever it was, the other runs go on
-        write_status(folder, "failed", traceback.format_exc(), time.monotonic() - began)
-        return False
-    write_status(folder, "done", "", time.monotonic() - began)
-    return True
+
+    folder = out / RUNS / run.name
+    return do_recorded(folder, work, kind="study-run", config=run.as_dict())
 
 
 def _do(out: Path, run: Run, config: StudyConfig, watch: Callable[[Any], None] | None) -> None:

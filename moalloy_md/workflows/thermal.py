@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from moalloy_md.lammps.single_point import write_structure
-from moalloy_md.rundir import now, replacing
+from moalloy_md.rundir import RunDirectory, now, replacing
 from moalloy_md.structures.solid_solution import solid_solution
-from moalloy_md.workflows.simulate import Executor, Outcome, Topic, simulate
+from moalloy_md.workflows.run_plan import Executor, Outcome
+from moalloy_md.workflows.simulate import Topic, simulate
 from moalloy_md.workflows.simulate_run import SimulationRun, read_plan, results
 from moalloy_md.workflows.thermal_analysis import analyse_run
 from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig
@@ -61,23 +62,22 @@ def thermal(
     from moalloy_md.report.thermal_plots import write_plots
 
     console = console or Console(stderr=True)
+    out = Path(out).absolute()
     found = simulate(
         TOPIC, config, out=out, ranks=ranks, executor=executor, only=only, console=console
     )
-    _, runs = read_plan(Path(out).absolute())
-    finished = [entry for run in runs if (entry := results(Path(out), run)) is not None]
+    _, runs = read_plan(out)
+    finished = [entry for run in runs if (entry := results(out, run)) is not None]
     if not finished:
         return found, None
     summary = collect(config, finished)
-    write_results(summary, Path(out))
-    write_plots(summary, Path(out))
-    _stamp(Path(out), found)
+    write_results(summary, out)
+    write_plots(summary, out)
+    _stamp(out, found)
     return found, summary
 
 
 def _stamp(out: Path, found: Outcome) -> None:
-    from moalloy_md.rundir import RunDirectory
-
     if not found.failed and not found.waiting:
         RunDirectory(out).update_manifest(finished=now())
 

@@ -21,7 +21,7 @@ from moalloy_md.lammps.deviations import force_deviations
 from moalloy_md.lammps.frames import frame_files, read_frame
 from moalloy_md.report.numbers import with_error_in_brackets
 from moalloy_md.workflows.label_store import make_cells
-from moalloy_md.workflows.run_status import read_status
+from moalloy_md.workflows.run_plan import read_status
 from moalloy_md.workflows.simulate import _prepare
 from moalloy_md.workflows.simulate_bar import simulation_bar
 from moalloy_md.workflows.simulate_config import Watch
