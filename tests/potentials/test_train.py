@@ -16,6 +16,7 @@ import torch
 from ase.io import write
 from rich.console import Console
 from support.cells import doped_cell
+from support.processes import pids_with
 from support.trainings import E0S, NETWORK, cells, configuration
 
 from moalloy_md.datasets.frames import frame_from_atoms, read_dataset
@@ -132,19 +133,6 @@ train(load_config(Path(sys.argv[1]), TrainConfig), Path(sys.argv[2]))
 """
 
 
-def alive_in(folder):
-    """Processes that have `folder` in their command line."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in words and int(entry.parent.name) != os.getpid():
-            found.append(int(entry.parent.name))
-    return found
-
-
 def validations(out):
     path = out / "trainer" / "results" / "model_run-1_train.txt"
     lines = path.read_text().splitlines() if path.exists() else []
@@ -181,7 +169,7 @@ def test_killed_training_goes_on_where_it_was(data, finished, tmp_path, kind):
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     deadline = time.monotonic() + 10
-    while alive_in(out):
+    while pids_with(str(out)):
         assert time.monotonic() < deadline, "the trainer outlived its parent"
         time.sleep(0.05)
     done = validations(out)[-1]

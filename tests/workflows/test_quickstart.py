@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from support.models import random_model, save_model
+from support.processes import processes_below
 
 CONFIG = """
 foundation: foundation.model
@@ -42,28 +42,15 @@ def wait_until(condition, process, seconds=240.0):
         time.sleep(0.05)
 
 
-def processes_in(folder):
-    """Programs that run in `folder` or below; what only waits to be reaped does not count."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            where = (entry / "cwd").readlink() if entry.name.isdigit() else None
-            if where is not None and where.is_relative_to(folder):
-                found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue
-    return [command for command in found if command]
-
-
 def kill(process, folder):
     """Kill without a chance to clean up; nothing that it started may survive."""
-    assert len(processes_in(folder)) >= 2, "the trainer or lmp was to be running"
+    assert len(processes_below(folder)) >= 2, "the trainer or lmp was to be running"
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     end = time.monotonic() + 10
-    while processes_in(folder) and time.monotonic() < end:
+    while processes_below(folder) and time.monotonic() < end:
         time.sleep(0.05)
-    assert processes_in(folder) == []
+    assert processes_below(folder) == []
 
 
 @pytest.fixture(scope="module")
