@@ -5,32 +5,33 @@
 See benchmarks/README.md for what is measured and how to read it.
 """
 
-import json
 import os
-import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.status import Status
-from side_by_side.command import run_command
+from side_by_side.command import numbers, run_command
 from side_by_side.contenders import Choice, measure
-from side_by_side.machine import describe_machine, describe_versions, load_average, now
-from side_by_side.models import MODELS, NAMES, doped_molybdenum, model_files
+from side_by_side.machine import load_average
+from side_by_side.models import (
+    MODELS,
+    NAMES,
+    doped_molybdenum,
+    model_files,
+    need_known_models,
+    need_known_precisions,
+)
 from side_by_side.peers import (
     SYMMETRIX_FAST_MODES,
     SYMMETRIX_MODES,
-    benchmark_cache,
     symmetrix_python,
 )
+from side_by_side.records import default_path, new_record, write_record
 from side_by_side.tables import measurement_table, print_notes, ratio_table
 
-from moalloy_md.config import DType
-from moalloy_md.errors import MoAlloyError
-
-_RESULTS = Path(__file__).parent / "results"
 _QUICK_ATOMS, _QUICK_REPEATS = "128", 2
 _BUSY_LOAD = 0.5
 
@@ -68,8 +69,9 @@ def main(
 ) -> None:
     """Measure µs per atom of an energy, forces and virial, of the same models, side by side."""
     console = Console(width=140, record=True)
-    sizes = [int(n) for n in (_QUICK_ATOMS if quick else atoms).split(",")]
-    _need_known(models.split(","), precisions.split(","))
+    sizes = numbers("--atoms", _QUICK_ATOMS if quick else atoms)
+    need_known_models("--models", models.split(","))
+    need_known_precisions(precisions.split(","))
     for n_atoms in (*sizes, torch_atoms):
         _ = doped_molybdenum(n_atoms)  # refuses before anything long
     names = SYMMETRIX_MODES if all_modes else SYMMETRIX_FAST_MODES
@@ -81,8 +83,12 @@ def main(
         modes={name: SYMMETRIX_MODES[name] for name in names} if symmetrix else {},
         torch_atoms=torch_atoms if torch else 0,
     )
-    record = _new_record(choice)
-    out = out or _default_out(record["date"], quick=quick)
+    record = {
+        **new_record("µs per atom of an evaluation of energy, forces and virial"),
+        "options": choice.as_json(),
+        "measurements": [],
+    }
+    out = out or default_path("engine_speed", record, quick=quick)
     if load_average()[0] > _BUSY_LOAD:
         console.print(
             f"[yellow]load average {load_average()[0]:g}: others use this machine; these numbers "
@@ -93,19 +99,6 @@ def main(
     print_notes(console, record)
     console.save_text(str(out.with_suffix(".txt")), clear=False)
     console.print(f"written: {out} and .txt")
-
-
-def _need_known(models: list[str], precisions: list[str]) -> None:
-    for name in models:
-        if name not in NAMES and not Path(name).is_file():
-            raise MoAlloyError(
-                f"--models: expected {', '.join(NAMES)} or a .model file, found {name}"
-            )
-    for precision in precisions:
-        if precision not in get_args(DType):
-            raise MoAlloyError(
-                f"--precisions: expected {' or '.join(get_args(DType))}, found {precision}"
-            )
 
 
 def _measure_all(
@@ -130,31 +123,12 @@ def _measure_all(
                     )
                 record["versions"] |= versions
                 record["measurements"].append(measurement)
-                out.parent.mkdir(parents=True, exist_ok=True)
-                out.write_text(json.dumps(record, indent=1) + "\n")
+                write_record(record, out)
                 console.print(measurement_table(measurement))
 
 
 def _status(console: Console, text: str) -> Status:
     return console.status(text, refresh_per_second=0.5)  # a spinner takes time from who is measured
-
-
-def _new_record(choice: Choice) -> dict[str, Any]:
-    return {
-        "what": "µs per atom of an evaluation of energy, forces and virial",
-        "date": now(),
-        "command": ["python", "benchmarks/engine_speed.py", *sys.argv[1:]],
-        "machine": describe_machine(),
-        "versions": describe_versions(),
-        "options": choice.as_json(),
-        "measurements": [],
-    }
-
-
-def _default_out(date: str, *, quick: bool) -> Path:
-    if quick:
-        return benchmark_cache() / "quick.json"
-    return _RESULTS / f"engine_speed-{date[:16].replace(':', '')}.json"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ See benchmarks/README.md for what is measured and how to read it.
 
 import json
 import re
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy as np
 import typer
 from rich.console import Console
 from side_by_side.command import run_command
-from side_by_side.machine import describe_machine, describe_versions, load_average, now
-from side_by_side.models import BASE, NAMES, model_files
+from side_by_side.machine import load_average
+from side_by_side.models import BASE, NAMES, model_files, need_known_models
+from side_by_side.records import default_path, new_record, write_record
 
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.lammps.logs import read_log
@@ -88,20 +88,15 @@ def main(
     ] = None,
 ) -> None:
     """Run NVT of Mo with 1 % Re at 300 K; keep log, time, peak memory and energies."""
-    if model not in NAMES and not Path(model).is_file():
-        raise MoAlloyError(f"--model: expected {', '.join(NAMES)} or a .model file, found {model}")
+    need_known_models("--model", [model])
     console = Console()
     record: dict[str, Any] = {
-        "what": "NVT of bcc Mo with 1 % Re; precision float",
-        "date": now(),
-        "command": ["python", "benchmarks/large_run.py", *sys.argv[1:]],
-        "machine": describe_machine(),
-        "versions": describe_versions(),
+        **new_record("NVT of bcc Mo with 1 % Re; precision float"),
         "load_average": {"before": load_average()},
         "model": model if model in NAMES else Path(model).stem,
         "ranks": ranks,
     }
-    out = out or _HERE / "results" / f"large_run-{record['date'][:16].replace(':', '')}.json"
+    out = out or default_path("large_run", record)
     with tempfile.TemporaryDirectory(prefix="moalloy_bench_") as name:
         folder = Path(name) / "run"
         files = model_files(model, symmetrix_python=None, folder=Path(name))
@@ -124,8 +119,7 @@ def main(
         record |= _findings(result, sorted(memory.peaks.values()))
         log = result.screen.read_text()
     record["load_average"]["after"] = load_average()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
+    write_record(record, out)
     out.with_suffix(".txt").write_text(log)
     console.print_json(json.dumps({key: record[key] for key in ("time", "memory", "energy")}))
     console.print(f"written: {out} and .txt, the log")

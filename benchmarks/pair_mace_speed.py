@@ -5,7 +5,6 @@
 See benchmarks/README.md for what is measured and how to read it.
 """
 
-import json
 import os
 import re
 import sys
@@ -18,19 +17,22 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from side_by_side.command import run_command
+from side_by_side.command import numbers, run_command
 from side_by_side.contenders import Contender
-from side_by_side.machine import (
-    describe_machine,
-    describe_versions,
-    load_average,
-    now,
-    processor_seconds,
+from side_by_side.machine import cores_of_others, load_average, processor_seconds
+from side_by_side.models import (
+    NAMES,
+    PRECISIONS,
+    ModelFiles,
+    doped_molybdenum,
+    model_files,
+    need_known_models,
+    need_known_precisions,
+    write_frames,
 )
-from side_by_side.models import NAMES, ModelFiles, doped_molybdenum, model_files, write_frames
+from side_by_side.records import default_path, new_record, write_record
 from side_by_side.workers import Worker, openmp_environment
 
-from moalloy_md.errors import MoAlloyError
 from moalloy_md.lammps.run import run_lammps
 from moalloy_md.lammps.single_point import write_structure
 from moalloy_md.processes import set_openmp
@@ -61,20 +63,16 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
 ) -> None:
     """Measure wall and processor time of a step: energy, forces and virial."""
-    if model not in NAMES:
-        raise MoAlloyError(f"--model: expected one of {', '.join(NAMES)}, found {model}")
+    need_known_models("--model", [model], or_files=False)
+    need_known_precisions(precisions.split(","))
     atoms = 128 if quick else _SIDE_ATOMS
-    sizes = [] if quick or not rank_atoms else [int(n) for n in rank_atoms.split(",")]
+    sizes = [] if quick or not rank_atoms else numbers("--rank-atoms", rank_atoms)
     for n in sizes:
         doped_molybdenum(n)  # refuses before anything long
     steps, repeats = (2, 1) if quick else (steps, repeats)
     console = Console(width=120, record=True)
     record: dict[str, Any] = {
-        "what": "seconds of a step: energy, forces, virial; medians; ratios of medians",
-        "date": now(),
-        "command": ["python", "benchmarks/pair_mace_speed.py", *sys.argv[1:]],
-        "machine": describe_machine(),
-        "versions": describe_versions(),
+        **new_record("seconds of a step: energy, forces, virial; medians; ratios of medians"),
         "load_average": {"before": load_average()},
         "model": model,
         "threads": threads,
@@ -90,9 +88,9 @@ def main(
     record["load_average"]["after"] = load_average()
     record["rows"] = rows
     _print(console, record)
-    out = out or _HERE / "results" / f"pair_mace-{record['date'][:16].replace(':', '')}.json"
+    out = out or default_path("pair_mace", record)
     if not quick:
-        out.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(record, out)
         console.save_text(str(out.with_suffix(".txt")), clear=False)
         console.print(f"written: {out} and .txt")
 
@@ -202,32 +200,28 @@ def _lmp(
     case: Case, atoms: int, *, ranks: int, threads: int, steps: int, native: bool = False
 ) -> dict[str, float]:
     """Wall and processor seconds of a step, and the cores that others used meanwhile."""
-    machine, ours = processor_seconds()
+    before = processor_seconds()
     result = run_lammps(
         _HERE / "in.pair_mace",
         run_dir=case.folder / "lmp",
         variables={
             "structure": case.structure(atoms),
-            "style": _native_style(case.precision) if native else "mace",
+            "style": f"mace/native precision {PRECISIONS[case.precision]}" if native else "mace",
             "model": case.files.native if native else case.torchscript,
             "steps": steps,
         },
         ranks=ranks,
         threads=threads,
     )
-    machine_after, ours_after = processor_seconds()
+    others = cores_of_others(before, result.wall_s)
     text = result.screen.read_text()
     wall = float(_LOOP.findall(text)[-1][0]) / steps
     share, tasks = _CPU.findall(text)[-1]
     return {
         "wall_s": wall,
         "processor_s": wall * float(share) / 100 * int(tasks),
-        "others": (machine_after - machine - (ours_after - ours)) / result.wall_s,
+        "others": others,
     }
-
-
-def _native_style(precision: str) -> str:
-    return f"mace/native precision {'float' if precision == 'float32' else 'double'}"
 
 
 def _write_torchscript(source: Path, precision: str, path: Path) -> None:

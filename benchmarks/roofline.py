@@ -8,7 +8,6 @@ See benchmarks/README.md for what is measured and how to read it.
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,15 +16,22 @@ import numpy as np
 import typer
 from rich.console import Console
 from side_by_side.command import run_command
-from side_by_side.machine import describe_machine, describe_versions, load_average, now
-from side_by_side.models import NAMES, doped_molybdenum, model_files
+from side_by_side.machine import load_average
+from side_by_side.models import (
+    NAMES,
+    PRECISIONS,
+    doped_molybdenum,
+    model_files,
+    need_known_models,
+    need_known_precisions,
+)
 from side_by_side.peers import benchmark_cache
+from side_by_side.records import default_path, new_record, write_record
 
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.potentials.pairs import NeighbourPairs
 
 _HERE = Path(__file__).parent
-_PRECISIONS = {"float32": "float", "float64": "double"}
 _L2 = "384 KiB"  # an array that lies in the second cache
 
 
@@ -34,7 +40,7 @@ def main(
     models: Annotated[str, typer.Option(help=f"Comma between: {', '.join(NAMES)}.")] = ",".join(
         NAMES
     ),
-    precisions: Annotated[str, typer.Option(help="Comma between.")] = ",".join(_PRECISIONS),
+    precisions: Annotated[str, typer.Option(help="Comma between.")] = ",".join(PRECISIONS),
     atoms: Annotated[int, typer.Option(help="Atoms in the cell: 2n³.")] = 1024,
     repeats: Annotated[int, typer.Option(min=1, help="Evaluations; the fastest counts.")] = 40,
     out: Annotated[
@@ -43,21 +49,13 @@ def main(
     ] = None,
 ) -> None:
     """Measure time, operations and bytes of each kernel on one core, beside the core's limits."""
-    for name in models.split(","):
-        if name not in NAMES:
-            raise MoAlloyError(f"--models: expected {', '.join(NAMES)}, found {name}")
-    for name in precisions.split(","):
-        if name not in _PRECISIONS:
-            raise MoAlloyError(f"--precisions: expected {', '.join(_PRECISIONS)}, found {name}")
+    need_known_models("--models", models.split(","), or_files=False)
+    need_known_precisions(precisions.split(","))
     console = Console(width=140)
     with console.status("compile", refresh_per_second=0.5):
         program = _program()
     record: dict[str, Any] = {
-        "what": "an atom of an evaluation on one core: µs, floating-point operations, bytes",
-        "date": now(),
-        "command": ["python", "benchmarks/roofline.py", *sys.argv[1:]],
-        "machine": describe_machine(),
-        "versions": describe_versions(),
+        **new_record("an atom of an evaluation on one core: µs, floating-point operations, bytes"),
         "load_average": {"before": load_average()},
         "atoms": atoms,
         "measurements": [],
@@ -68,14 +66,13 @@ def main(
             edges = _write_edges(atoms, files.r_max, Path(folder) / "edges")
             for precision in precisions.split(","):
                 with console.status(f"{name}, {precision}", refresh_per_second=0.5):
-                    kind = _PRECISIONS[precision]
+                    kind = PRECISIONS[precision]
                     found = _run([str(program), str(edges), str(files.native), kind, str(repeats)])
                 row = {"model": name, "precision": precision, **json.loads(found)}
                 record["measurements"].append(row)
     record["load_average"]["after"] = load_average()
-    out = out or _HERE / "results" / f"roofline-{record['date'][:16].replace(':', '')}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
+    out = out or default_path("roofline", record)
+    write_record(record, out)
     text = "\n".join(table(row) for row in record["measurements"])
     out.with_suffix(".txt").write_text(text)
     console.print(text, markup=False, highlight=False)

@@ -5,10 +5,8 @@
 See benchmarks/README.md for what is measured and how to read it.
 """
 
-import json
 import random
 import re
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from itertools import product
@@ -19,16 +17,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from side_by_side.command import run_command
-from side_by_side.machine import (
-    describe_machine,
-    describe_versions,
-    load_average,
-    now,
-    processor_seconds,
-)
-from side_by_side.models import NAMES, model_files
-from side_by_side.peers import benchmark_cache
+from side_by_side.command import numbers, run_command
+from side_by_side.machine import cores_of_others, load_average, processor_seconds
+from side_by_side.models import NAMES, model_files, need_known_models
+from side_by_side.records import default_path, new_record, write_record
 
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.lammps.run import run_lammps
@@ -150,21 +142,16 @@ def main(
     ] = None,
 ) -> None:
     """Measure µs per atom and step, share of communication and sizes of messages."""
-    if model not in NAMES and not Path(model).is_file():
-        raise MoAlloyError(f"--model: expected {', '.join(NAMES)} or a .model file, found {model}")
+    need_known_models("--model", [model])
     console = Console(width=140, record=True)
     cases = [
         Case(cells=n, ranks=n_ranks)
         for n, n_ranks in product(
-            [10] if quick else _numbers("--cells", cells), _numbers("--ranks", ranks)
+            [10] if quick else numbers("--cells", cells), numbers("--ranks", ranks)
         )
     ]
     record: dict[str, Any] = {
-        "what": "wall time of a step of NVE over the number of atoms, µs; precision float",
-        "date": now(),
-        "command": ["python", "benchmarks/scaling.py", *sys.argv[1:]],
-        "machine": describe_machine(),
-        "versions": describe_versions(),
+        **new_record("wall time of a step of NVE over the number of atoms, µs; precision float"),
         "load_average": {"before": load_average()},
     }
     record |= _measure(cases, model, 1 if quick else repeats, runs=runs, console=console)
@@ -172,18 +159,10 @@ def main(
     record["cases"] = [case.as_json() for case in cases]
     record["scaling"] = _scaling(cases)
     _print(console, record, cases)
-    out = out or _default_out(record["date"], quick=quick)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=1) + "\n")
+    out = out or default_path("scaling", record, quick=quick)
+    write_record(record, out)
     console.save_text(str(out.with_suffix(".txt")), clear=False)
     console.print(f"written: {out} and .txt")
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    words = text.split(",")
-    if not all(word.isdigit() and int(word) > 0 for word in words):
-        raise MoAlloyError(f"{option}: expected numbers with commas between, found {text}")
-    return [int(word) for word in words]
 
 
 def _measure(
@@ -211,12 +190,11 @@ def _measure(
 def _take_turn(case: Case, variables: dict[str, Any], folder: Path) -> None:
     """Run lmp until nobody else disturbed it."""
     for attempt in range(_ATTEMPTS):
-        machine, ours = processor_seconds()
+        before = processor_seconds()
         result = run_lammps(
             _HERE / "in.scaling", run_dir=folder, variables=variables, ranks=case.ranks
         )
-        machine_after, ours_after = processor_seconds()
-        others = (machine_after - machine - (ours_after - ours)) / result.wall_s
+        others = cores_of_others(before, result.wall_s)
         if others <= _OTHERS or attempt + 1 == _ATTEMPTS:
             case.cores_of_others.append(round(others, 4))
             case.take(result.screen.read_text())
@@ -281,12 +259,6 @@ def _print(console: Console, record: dict[str, Any], cases: list[Case]) -> None:
         markup=False,
         highlight=False,
     )
-
-
-def _default_out(date: str, *, quick: bool) -> Path:
-    if quick:
-        return benchmark_cache() / "quick-scaling.json"
-    return _HERE / "results" / f"scaling-{date[:16].replace(':', '')}.json"
 
 
 if __name__ == "__main__":

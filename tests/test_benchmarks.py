@@ -57,11 +57,16 @@ def test_unknown_model_is_refused_with_what_there_is(script, option):
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "expected"),
-    [("--model", "64x0e", "expected 32x0e"), ("--cells", "ten", "--cells: expected numbers")],
+    ("script", "option", "value", "expected"),
+    [
+        ("scaling.py", "--model", "64x0e", "expected 32x0e"),
+        ("scaling.py", "--cells", "ten", "--cells: expected numbers"),
+        ("pair_mace_speed.py", "--precisions", "float23", "expected float32 or float64"),
+        ("pair_mace_speed.py", "--rank-atoms", "1024,", "--rank-atoms: expected numbers"),
+    ],
 )
-def test_scaling_refuses_before_anything_long(option, value, expected):
-    done = run(option, value, script="scaling.py")
+def test_a_typo_is_refused_before_anything_long(script, option, value, expected):
+    done = run(option, value, script=script)
     assert done.returncode == 1
     assert expected in done.stderr
 

@@ -50,6 +50,12 @@ def processor_seconds() -> tuple[float, float]:
     )
 
 
+def cores_of_others(before: tuple[float, float], wall_s: float) -> float:
+    """Return how many cores others used in the `wall_s` seconds since `processor_seconds`."""
+    machine, ours = (now - then for now, then in zip(processor_seconds(), before, strict=True))
+    return (machine - ours) / wall_s
+
+
 def now() -> str:
     """Return the date and time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from ase.build import bulk
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from moalloy_md.errors import ModelError
+from moalloy_md.errors import MoAlloyError, ModelError
 from moalloy_md.potentials.quiet import known_warnings_ignored
 from moalloy_md.rundir import sha256
 from side_by_side.peers import benchmark_cache, convert_for_symmetrix
@@ -43,6 +44,9 @@ BASE = "base-small"
 
 NAMES = (*MODELS, BASE)
 
+#: Precisions of a measurement, as the engine calls them.
+PRECISIONS = {"float32": "float", "float64": "double"}
+
 #: Its converter refuses models with other harmonics, such as the bundled one.
 _L_MAX_OF_SYMMETRIX = 3
 
@@ -68,6 +72,21 @@ class ModelFiles:
     torch: Path
     native: Path
     symmetrix: Path | None
+
+
+def need_known_models(option: str, names: Sequence[str], *, or_files: bool = True) -> None:
+    """Refuse a model that is none of `NAMES`, nor a file where the benchmark takes one."""
+    for name in names:
+        if name not in NAMES and not (or_files and Path(name).is_file()):
+            files = " or a .model file" if or_files else ""
+            raise MoAlloyError(f"{option}: expected {', '.join(NAMES)}{files}, found {name}")
+
+
+def need_known_precisions(names: Sequence[str]) -> None:
+    """Refuse a precision that is none of `PRECISIONS`."""
+    for name in names:
+        if name not in PRECISIONS:
+            raise MoAlloyError(f"--precisions: expected {' or '.join(PRECISIONS)}, found {name}")
 
 
 def model_files(name: str, *, symmetrix_python: Path | None, folder: Path) -> ModelFiles:
