@@ -1,11 +1,10 @@
 """How much a committee disagreed along a run: ``model_devi.START.out`` of our inputs."""
 
-import re
 from pathlib import Path
 
 from moalloy_md.errors import DataError
+from moalloy_md.lammps.logs import numbered_files
 
-_SEGMENT = re.compile(r"model_devi\.(\d+)\.out")
 _COLUMN = "max_devi_f"
 
 
@@ -20,9 +19,8 @@ def force_deviations(run_dir: Path) -> dict[int, float]:
     DataError
         If a file has other columns.
     """
-    found = [(_SEGMENT.fullmatch(path.name), path) for path in run_dir.glob("model_devi.*.out")]
     deviations: dict[int, float] = {}
-    for start, path in sorted((int(match[1]), path) for match, path in found if match):
+    for start, path in numbered_files(run_dir, "model_devi.*.out"):
         deviations = {step: value for step, value in deviations.items() if step < start}
         deviations |= _read(path)
     return deviations

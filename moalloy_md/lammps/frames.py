@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.io import read
 
 from moalloy_md.errors import DataError
+from moalloy_md.lammps.logs import numbered_files
 
 FOLDER = "frames"
 
@@ -30,8 +31,7 @@ def frame_files(run_dir: Path, *, first_step: int = 0) -> tuple[Path, ...]:
     DataError
         If there are none.
     """
-    numbered = [(p.stem, p) for p in (run_dir / FOLDER).glob("*.dump")]
-    frames = sorted((int(stem), path) for stem, path in numbered if stem.isdigit())
+    frames = numbered_files(run_dir / FOLDER, "*.dump")
     chosen = tuple(path for step, path in frames if step >= first_step)
     if not chosen:
         raise DataError(

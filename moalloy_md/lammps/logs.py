@@ -7,7 +7,6 @@ and every row takes two more lines of a user's screen.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from moalloy_md.errors import DataError
 
 _BEFORE_HEADER = "Per MPI rank memory allocation"
 _AFTER_TABLE = ("Loop time of", "ERROR")
-_SEGMENT = re.compile(r"log\.(\d+)\.lammps")
 _STEP = "Step"
 
 
@@ -186,6 +184,23 @@ def join(tables: Sequence[ThermoTable]) -> ThermoTable:
     return joined
 
 
+def numbered_files(folder: Path, pattern: str) -> list[tuple[int, Path]]:
+    """Files that our inputs name after a time step, in its order.
+
+    Parameters
+    ----------
+    folder
+        May be missing: no files.
+    pattern
+        File name with ``*`` for the step; files with something else there are left out.
+    """
+    before, after = pattern.split("*")
+    found = [
+        (path.name.removeprefix(before).removesuffix(after), path) for path in folder.glob(pattern)
+    ]
+    return sorted((int(step), path) for step, path in found if step.isdigit())
+
+
 def read_run(run_dir: Path) -> ThermoTable:
     """Read the whole thermo history of a folder in which one of our inputs ran.
 
@@ -197,8 +212,7 @@ def read_run(run_dir: Path) -> ThermoTable:
     DataError
         As `read_log` and `join` do. A start that was killed before its first row is passed over.
     """
-    found = [(_SEGMENT.fullmatch(path.name), path) for path in run_dir.glob("log.*.lammps")]
-    segments = sorted((int(match[1]), path) for match, path in found if match)
+    segments = numbered_files(run_dir, "log.*.lammps")
     paths = [path for _, path in segments] or [run_dir / "log.lammps"]
     readable = [path for path in paths if _has_rows(path)] or paths
     return join([table for path in readable for table in read_log(path)])

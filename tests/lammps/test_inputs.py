@@ -177,6 +177,23 @@ def test_every_input_explains_its_variables_and_only_those():
         assert {"bundle", "steps"} <= set(defined), name
 
 
+def test_inputs_that_move_atoms_share_their_blocks():
+    """Each is a file that a user can read and edit alone, so the same lines stand in all of them."""
+
+    def block(name, title):
+        text = input_file(name).read_text().replace(name.removeprefix("in."), "NAME")
+        _, rest = re.split(rf"^# -+ {title}.*$", text, flags=re.MULTILINE)
+        lines = re.split(r"^# -+ ", rest, flags=re.MULTILINE)[0].strip().splitlines()
+        # columns of the thermo table, and how long the run lasts, are each input's own
+        return [line for line in lines if not line.startswith(("thermo_style", "# start", "run "))]
+
+    for title, at_least in (("structure", 10), ("potential", 5), ("output", 6)):
+        first = block("in.npt", title)
+        assert len(first) >= at_least
+        for name in ("in.ramp", "in.nve"):
+            assert block(name, title) == first, (name, title)
+
+
 def test_an_unknown_input_is_refused_with_those_that_exist():
     for wrong in ("in.nvt-2", "../README.md", ""):
         with pytest.raises(LammpsError, match=r"expected the name of a LAMMPS input .*in\.npt"):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from moalloy_md.errors import DataError
 from moalloy_md.lammps.frames import frame_files
-from moalloy_md.lammps.logs import join, read_log, read_run
+from moalloy_md.lammps.logs import join, numbered_files, read_log, read_run
 
 PREAMBLE = """LAMMPS (22 Jul 2025 - Update 4)
   using 1 OpenMP thread(s) per MPI task
@@ -148,3 +148,18 @@ def test_frames_come_in_the_order_of_time(tmp_path):
         frame_files(tmp_path, first_step=2 * 10**9)
     with pytest.raises(DataError, match="from step 0 on, found none"):
         frame_files(tmp_path / "frames")
+
+
+def test_files_are_in_the_order_of_their_steps_and_others_are_left_alone(tmp_path):
+    for name in (
+        "log.1000.lammps",
+        "log.0.lammps",
+        "log.200.lammps",
+        "log.old.lammps",
+        "log.lammps",
+    ):
+        (tmp_path / name).touch()
+    found = numbered_files(tmp_path, "log.*.lammps")
+    assert [step for step, _ in found] == [0, 200, 1000]
+    assert [path.name for _, path in found] == [f"log.{step}.lammps" for step, _ in found]
+    assert numbered_files(tmp_path / "missing", "*.dump") == []
