@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from moalloy_md.analysis.ovito_support import load_ovito, need_frames, refused_frame
+from moalloy_md.analysis.ovito_support import load_ovito, of_frames
 from moalloy_md.analysis.statistics import Estimate, estimate_mean
 from moalloy_md.errors import DataError
 
 #: Largest deviation from the ideal neighbourhood, relative to the neighbour distance, at which an
 #: atom still counts as crystalline; the value that OVITO suggests.
 PTM_RMSD_CUTOFF = 0.1
+#: Neighbourhoods that are told apart.
+STRUCTURES = ("bcc", "fcc", "hcp", "other")
 
 
 @dataclass(frozen=True)
@@ -98,32 +101,26 @@ def crystal_series(
     OvitoError
         If OVITO, or a system library that it needs, is missing.
     """
-    need_frames(frames)
-    counts = [row for frame in frames for row in _count_structures(frame, rmsd_cutoff)]
-    table = np.array(counts, dtype=np.float64)
-    fractions = table[:, 1:4] / table[:, 4:5]
+    matching = load_ovito().modifiers.PolyhedralTemplateMatchingModifier(rmsd_cutoff=rmsd_cutoff)
+    found = of_frames(
+        frames, matching, lambda data: (data.attributes["Timestep"], structure_fractions(data))
+    )
     return CrystalSeries(
-        steps=table[:, 0].astype(np.int64),
-        bcc=fractions[:, 0],
-        fcc=fractions[:, 1],
-        hcp=fractions[:, 2],
+        np.array([step for step, _ in found], dtype=np.int64),
+        *(np.array([of[name] for _, of in found]) for name in ("bcc", "fcc", "hcp")),
     )
 
 
-def _count_structures(file: Path, rmsd_cutoff: float) -> list[tuple[int, ...]]:
-    """Step, numbers of bcc, fcc and hcp atoms, and of all, for each frame of a file."""
-    ovito = load_ovito()
-    matching = ovito.modifiers.PolyhedralTemplateMatchingModifier(rmsd_cutoff=rmsd_cutoff)
-    rows = []
-    with refused_frame(file):
-        pipeline = ovito.io.import_file(str(file))
-        pipeline.modifiers.append(matching)
-        for index in range(pipeline.source.num_frames):
-            data = pipeline.compute(index)
-            found = data.attributes
-            counts = [
-                int(found[f"PolyhedralTemplateMatching.counts.{name}"])
-                for name in ("BCC", "FCC", "HCP")
-            ]
-            rows.append((int(found["Timestep"]), *counts, int(data.particles.count)))
-    return rows
+def structure_fractions(data: Any) -> dict[str, float]:
+    """Fractions of the atoms, 0 to 1, by the names of `STRUCTURES`.
+
+    Parameters
+    ----------
+    data
+        OVITO's DataCollection after polyhedral template matching.
+    """
+    return {
+        name: data.attributes[f"PolyhedralTemplateMatching.counts.{name.upper()}"]
+        / data.particles.count
+        for name in STRUCTURES
+    }

@@ -1,13 +1,20 @@
 """OVITO, imported late, without a display, and with an error that says what is missing."""
 
+import mmap
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from moalloy_md.errors import DataError, MoAlloyError
+
+Found = TypeVar("Found")
+
+_DUMP_FRAME = b"ITEM: TIMESTEP"
 
 #: Debian packages of the system libraries that the OVITO wheel links to.
 DEBIAN_PACKAGES = "libegl1 libgl1 libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3"
@@ -65,6 +72,76 @@ def refused_frame(file: Path) -> Iterator[None]:
             f"{file}: expected a LAMMPS dump that OVITO can read, found one that it refuses "
             f"({' '.join(str(error).split())}). A frame that a kill cut is written again when the run goes on"
         ) from error
+
+
+def dump_frames(file: Path) -> Iterator[int]:
+    """Yield where in a LAMMPS dump each frame begins, in bytes; nothing for a file of another kind."""
+    if not file.stat().st_size:
+        return
+    with (
+        file.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as text,
+    ):
+        place = 0 if text[: len(_DUMP_FRAME)] == _DUMP_FRAME else -1
+        while place >= 0:
+            yield place
+            place = text.find(_DUMP_FRAME, place + 1)
+
+
+def open_frames(file: Path) -> Any:
+    """Return OVITO's pipeline of a file of one or more frames.
+
+    That there may be several is said aloud. Left to find it out, OVITO 3.14.1 counts one frame, or
+    takes the first frame for others, in one file of five to ten once it has rendered a picture.
+    Of a dump of one frame it is not said, because blank lines at the end are an error then.
+    """
+    is_single_dump = len(list(islice(dump_frames(file), 2))) == 1
+    return load_ovito().io.import_file(str(file), multiple_frames=not is_single_dump)
+
+
+def compute_frame(pipeline: Any, index: int) -> Any:
+    """Return OVITO's DataCollection of a frame, from 0, which may be changed.
+
+    Raises
+    ------
+    RuntimeError
+        If OVITO cannot read it, or gives another one.
+    """
+    data = pipeline.compute(index)
+    found = data.attributes.get("SourceFrame", index)
+    if found != index:
+        raise RuntimeError(f"expected its frame {index}, found OVITO giving frame {found}")
+    return data
+
+
+def of_frames(files: Sequence[Path], modifier: Any, measure: Callable[[Any], Found]) -> list[Found]:
+    """Measure each frame of LAMMPS dumps.
+
+    Parameters
+    ----------
+    files
+        One or more frames each, in the order of time.
+    modifier
+        OVITO's modifier that each frame goes through.
+    measure
+        Told OVITO's DataCollection of each frame, with what the modifier has found.
+
+    Raises
+    ------
+    DataError
+        If there are no files, or one cannot be read.
+    OvitoError
+        As `load_ovito` does.
+    """
+    need_frames(files)
+    found = []
+    for file in files:
+        with refused_frame(file):
+            pipeline = open_frames(file)
+            pipeline.modifiers.append(modifier)
+            count = pipeline.source.num_frames
+            found += [measure(compute_frame(pipeline, index)) for index in range(count)]
+    return found
 
 
 def _what_is_missing(error: ImportError) -> str:

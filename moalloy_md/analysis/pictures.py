@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from moalloy_md.analysis.ovito_support import load_ovito, refused_frame
+from moalloy_md.analysis.ovito_support import (
+    compute_frame,
+    load_ovito,
+    open_frames,
+    refused_frame,
+)
+from moalloy_md.analysis.topics.base import (
+    DOPANT_COLOURS,
+    DOPANT_RADIUS_ANGSTROM,
+    HOST_COLOUR,
+    HOST_RADIUS_ANGSTROM,
+)
 
-#: Of the host and of all else, so that dopants stand out: red, green, blue from 0 to 1.
-_HOST_COLOUR = (0.72, 0.76, 0.80)
-_DOPANT_COLOUR = (0.75, 0.34, 0.18)
-#: Part that is shown of the view that OVITO chooses: its margins are wide around a full cell, and
-#: narrow around one that few particles are left in.
-_VIEW, _WIDE_VIEW = 0.72, 1.05
-#: Radii, Å: small enough to see dopants behind the host.
-_HOST_RADIUS_ANGSTROM, _DOPANT_RADIUS_ANGSTROM = 0.65, 1.2
+#: Width and height of a picture over those of what is in it, so that no sphere is cut.
+_MARGIN = 1.08
 
 
 def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (860, 740)) -> bytes:
@@ -42,14 +47,22 @@ def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (860, 740)) 
     OvitoError
         If OVITO, or a system library that it needs, is missing.
     """
-    ovito = load_ovito()
+    wrapping = load_ovito().modifiers.WrapPeriodicImagesModifier()
     with refused_frame(frame):
-        pipeline = ovito.io.import_file(str(frame))
-        pipeline.modifiers.append(ovito.modifiers.WrapPeriodicImagesModifier())
-        pipeline.modifiers.append(_colouring(host))
-        data = pipeline.compute(pipeline.source.num_frames - 1)
-        _style_cell(data)
-    return _render(pipeline, size)
+        pipeline = open_frames(frame)
+        pipeline.modifiers.append(wrapping)
+        data = compute_frame(pipeline, pipeline.source.num_frames - 1)
+    particles = data.particles_
+    types = particles.particle_types
+    names = {kind.id: kind.name for kind in types.types}
+    is_host = np.array([names[number] == host for number in types])
+    particles.create_property(
+        "Color", data=np.where(is_host[:, None], HOST_COLOUR, DOPANT_COLOURS[0])
+    )
+    particles.create_property(
+        "Radius", data=np.where(is_host, HOST_RADIUS_ANGSTROM, DOPANT_RADIUS_ANGSTROM)
+    )
+    return draw(data, size=size)
 
 
 def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
@@ -69,25 +82,17 @@ def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
     """
     load_ovito()
     from ovito.pipeline import Pipeline, StaticSource
-
-    if data.cell is not None:
-        _style_cell(data)
-    return _render(Pipeline(source=StaticSource(data=data)), size, view_part=_WIDE_VIEW)
-
-
-def _style_cell(data: Any) -> None:
-    data.cell.vis.line_width = 0.009 * float(np.linalg.norm(data.cell[:, 0]))
-    data.cell.vis.rendering_color = (0.35, 0.40, 0.46)
-
-
-def _render(pipeline: Any, size: tuple[int, int], *, view_part: float = _VIEW) -> bytes:
     from ovito.vis import TachyonRenderer, Viewport
 
+    if data.cell is not None:
+        data.cell.vis.line_width = 0.009 * float(np.linalg.norm(data.cell[:, 0]))
+        data.cell.vis.rendering_color = (0.35, 0.40, 0.46)
+    pipeline = Pipeline(source=StaticSource(data=data))
     pipeline.add_to_scene()
     try:
         view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-2.2, 1.4, -0.8))
         view.zoom_all(size=size)
-        view.fov *= view_part
+        view.fov = _angle_of_view(data, view, size)
         with tempfile.TemporaryDirectory(prefix="moalloy-picture-") as folder:
             file = Path(folder) / "picture.png"
             view.render_image(
@@ -98,15 +103,17 @@ def _render(pipeline: Any, size: tuple[int, int], *, view_part: float = _VIEW) -
         pipeline.remove_from_scene()
 
 
-def _colouring(host: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  OVITO's own types
-    def colour(_frame, data) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        particles = data.particles_
-        types = particles.particle_types
-        names = {kind.id: kind.name for kind in types.types}
-        is_host = np.array([names[number] == host for number in types])
-        colours = np.where(is_host[:, None], _HOST_COLOUR, _DOPANT_COLOUR)
-        radii = np.where(is_host, _HOST_RADIUS_ANGSTROM, _DOPANT_RADIUS_ANGSTROM)
-        particles.create_property("Color", data=colours)
-        particles.create_property("Radius", data=radii)
-
-    return colour
+def _angle_of_view(data: Any, view: Any, size: tuple[int, int]) -> float:
+    """Vertical angle, radians, that shows all atoms and the cell; OVITO's own leaves wide margins."""
+    points = np.array(data.particles.positions)
+    if data.cell is not None:
+        corners = np.stack(np.meshgrid(*3 * [[0.0, 1.0]]), axis=-1).reshape(-1, 3)
+        cell = np.array(data.cell[...])
+        points = np.concatenate([points, corners @ cell[:, :3].T + cell[:, 3]])
+    forward = np.array(view.camera_dir) / np.linalg.norm(view.camera_dir)
+    right = np.cross(forward, (0.0, 0.0, 1.0))
+    right /= np.linalg.norm(right)
+    seen = points - view.camera_pos
+    across, up = np.abs(seen @ right), np.abs(seen @ np.cross(right, forward))
+    tangent = np.maximum(up, across * size[1] / size[0]) / (seen @ forward)
+    return 2.0 * float(np.arctan(_MARGIN * tangent.max()))

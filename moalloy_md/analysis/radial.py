@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from moalloy_md.analysis.ovito_support import load_ovito, need_frames, refused_frame
+from moalloy_md.analysis.ovito_support import load_ovito, of_frames
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,10 @@ def radial_distribution(
     OvitoError
         If OVITO, or a system library that it needs, is missing.
     """
-    need_frames(frames)
-    ovito = load_ovito()
-    counting = ovito.modifiers.CoordinationAnalysisModifier(
+    counting = load_ovito().modifiers.CoordinationAnalysisModifier(
         cutoff=cutoff_angstrom, number_of_bins=n_bins
     )
-    tables = []
-    for frame in frames:
-        with refused_frame(frame):
-            pipeline = ovito.io.import_file(str(frame))
-            pipeline.modifiers.append(counting)
-            tables += [
-                pipeline.compute(index).tables["coordination-rdf"].xy()
-                for index in range(pipeline.source.num_frames)
-            ]
+    tables = of_frames(frames, counting, lambda data: data.tables["coordination-rdf"].xy())
     mean = np.mean(tables, axis=0)
     return RadialDistribution(
         distances_angstrom=mean[:, 0], values=mean[:, 1], n_frames=len(tables)

@@ -4,7 +4,6 @@ LAMMPS dumps, extended XYZ and what else OVITO reads. Nothing but the frame at h
 does not grow with the number of frames.
 """
 
-import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +12,16 @@ from typing import Any, TypeVar
 
 from ase.data import atomic_numbers
 
-from moalloy_md.analysis.ovito_support import load_ovito, need_frames
+from moalloy_md.analysis.ovito_support import (
+    compute_frame,
+    dump_frames,
+    load_ovito,
+    need_frames,
+    open_frames,
+)
 from moalloy_md.errors import DataError
 
 Read = TypeVar("Read")
-
-_DUMP_FRAME = b"ITEM: TIMESTEP"
 
 #: Chemical symbol by OVITO's number of the particle type.
 Species = dict[int, str]
@@ -92,9 +95,9 @@ class Trajectory:
         self, files: Sequence[Path], *, elements: Sequence[str] | None = None, every: int = 1
     ) -> None:
         need_frames(files)
-        self._ovito = load_ovito()
+        load_ovito()  # refuses before a file is opened
         self._elements = tuple(elements) if elements else None
-        self._pipelines: dict[Path, Any] = {}
+        self._opened: tuple[Path, Any] | None = None
         #: What was left out and why, in sentences.
         self.left_out: list[str] = []
         addresses: list[FrameAddress] = []
@@ -145,26 +148,16 @@ class Trajectory:
             raise DataError(f"{file}: expected a trajectory, found no such file")
         if file.stat().st_size == 0:
             raise RuntimeError("the file is empty")
-        with (
-            file.open("rb") as opened,
-            mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as text,
-        ):
-            if text[: len(_DUMP_FRAME)] == _DUMP_FRAME:
-                count, place = 0, text.find(_DUMP_FRAME)
-                while place >= 0:
-                    count += 1
-                    place = text.find(_DUMP_FRAME, place + 1)
-                return count
-        return int(self._open(file).source.num_frames)
+        count = sum(1 for _ in dump_frames(file))
+        return count or int(self._open(file).source.num_frames)
 
     def _open(self, file: Path) -> Any:
-        if file not in self._pipelines:
-            self._pipelines.clear()  # the pipeline keeps the frame that it read last
-            self._pipelines[file] = self._ovito.io.import_file(str(file))
-        return self._pipelines[file]
+        if self._opened is None or self._opened[0] != file:
+            self._opened = file, open_frames(file)  # which keeps the frame that it read last
+        return self._opened[1]
 
     def _read(self, address: FrameAddress) -> Frame:
-        data = self._open(address.file).compute(address.index)
+        data = compute_frame(self._open(address.file), address.index)
         if data.particles is None or not data.particles.count:
             raise DataError(f"{address.file}: expected atoms in frame {address.index}, found none")
         found = data.attributes

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from moalloy_md.analysis.ovito_support import load_ovito
-from moalloy_md.analysis.topics.base import Column, Measure, TopicSettings
+from moalloy_md.analysis.topics.base import HOST_COLOUR, Column, Measure, TopicSettings, set_look
 from moalloy_md.analysis.trajectory import Frame
 
 _PREFIX = "DislocationAnalysis.length."
@@ -64,5 +64,5 @@ class Dislocations(Measure):
             frame.data.surfaces[name].vis.enabled = False  # they would hide the lines
         particles = frame.data.particles_
         is_bcc = np.array(particles["Structure Type"]) == 3
-        particles.create_property("Radius", data=np.full(particles.count, 0.5))
+        set_look(frame, np.tile(HOST_COLOUR, (frame.n_atoms, 1)), 0.5)  # OVITO's is white
         particles.delete_elements(is_bcc)

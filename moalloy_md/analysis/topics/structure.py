@@ -5,12 +5,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from moalloy_md.analysis.crystal import PTM_RMSD_CUTOFF
+from moalloy_md.analysis.crystal import PTM_RMSD_CUTOFF, STRUCTURES, structure_fractions
 from moalloy_md.analysis.ovito_support import load_ovito
 from moalloy_md.analysis.topics.base import Column, Measure, TopicSettings
 from moalloy_md.analysis.trajectory import Frame
-
-_STRUCTURES = ("bcc", "fcc", "hcp", "other")
 
 
 class StructureSettings(TopicSettings):
@@ -33,16 +31,12 @@ class Structure(Measure):
 
     def see(self, frame: Frame) -> dict[str, float]:
         """Return the fractions of the atoms, 0 to 1."""
-        self.columns = {name: Column(name, "", "fraction of the atoms") for name in _STRUCTURES}
+        self.columns = {name: Column(name, "", "fraction of the atoms") for name in STRUCTURES}
         matching = load_ovito().modifiers.PolyhedralTemplateMatchingModifier(
             rmsd_cutoff=self.settings.rmsd_cutoff
         )
         frame.data.apply(matching)
-        found = frame.data.attributes
-        return {
-            name: found[f"PolyhedralTemplateMatching.counts.{name.upper()}"] / frame.n_atoms
-            for name in _STRUCTURES
-        }
+        return structure_fractions(frame.data)
 
     def colour(self, frame: Frame) -> None:
         """Keep OVITO's colours: bcc blue, fcc green, hcp red, other white."""
