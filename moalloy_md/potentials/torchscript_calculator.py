@@ -14,6 +14,7 @@ from moalloy_md.bundle import open_bundle
 from moalloy_md.elements import symbol
 from moalloy_md.errors import ModelError
 from moalloy_md.potentials.pairs import NeighbourPairs
+from moalloy_md.potentials.predict import refuse_nonfinite
 from moalloy_md.potentials.quiet import known_warnings_ignored
 
 
@@ -65,11 +66,7 @@ class TorchScriptCalculator(Calculator):
         out = self._network(self._inputs(atoms), torch.ones(len(atoms)), True)
         energy = float(out["total_energy_local"][0])
         forces = out["forces"].double().numpy()
-        if not (np.isfinite(energy) and np.isfinite(forces).all()):
-            raise ModelError(
-                f"{self.file}: expected finite energies and forces, found nan or inf: two atoms on "
-                "one place? Otherwise the model is broken"
-            )
+        refuse_nonfinite(energy, forces, where=str(self.file))
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
         if atoms.cell.rank == 3:
             virial = -out["virials"][0].double().numpy()

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from moalloy_md.report.page import Picture, write_page
 from moalloy_md.report.properties_plots import deviation_plot, equation_of_state_plot, phonon_plot
 from moalloy_md.rundir import replacing
-from moalloy_md.workflows.properties_reference import LABELS, Reference
+from moalloy_md.workflows.properties_reference import LABELS, NOTABLE_PERCENT, Reference
 
 PAGE = "properties.html"
 
 _DEVIATIONS = (
     "Deviation of each property from its reference; of a range, from the nearer end. The grey band "
-    "is ±10 %."
+    f"is ±{NOTABLE_PERCENT:.0f} %."
 )
 _EQUATION_OF_STATE = (
     "Energy against volume (points) and the Birch-Murnaghan equation of state through them (line); "
@@ -53,7 +53,7 @@ def write_properties_report(
         page,
         "properties.html.j2",
         results=results,
-        rows=[_row(key, entry) for key, entry in results["properties"].items()],
+        rows=table_rows(results["properties"]),
         sources=_sources(results["properties"]),
         pictures=list(pictures.values()),
         versions=versions,
@@ -61,29 +61,29 @@ def write_properties_report(
     return page
 
 
-def table_rows(properties: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Rows of the table: property, value with its unit, reference, deviation."""
-    rows = [_row(key, entry) for key, entry in properties.items()]
-    return [(r["label"], r["value"], r["reference"], r["deviation"]) for r in rows]
+class Row(NamedTuple):
+    """A row of the table, as text."""
+
+    label: str
+    value: str
+    reference: str
+    deviation: str
 
 
-def _row(key: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    spec = LABELS[key][2]
-    reference = entry["reference"]
-    row = {
-        "label": entry["label"],
-        "value": f"{entry['value']:{spec}} {entry['unit']}".strip(),
-        "reference": "",
-        "deviation": "",
-        "source": reference["source"] if reference else "",
-        "kind": reference["kind"] if reference else "",
-    }
-    if reference:
-        known = Reference(reference["low"], reference["high"], "", "")
-        off = reference["deviation_percent"]
-        row["reference"] = known.text
-        row["deviation"] = "within" if off == 0 else f"{off:+.1f} %"
-    return row
+def table_rows(properties: Mapping[str, Any]) -> list[Row]:
+    """Rows of the table, from ``properties`` of ``properties.json``."""
+    return [_row(key, entry) for key, entry in properties.items()]
+
+
+def _row(key: str, entry: Mapping[str, Any]) -> Row:
+    value = f"{entry['value']:{LABELS[key][2]}} {entry['unit']}".strip()
+    found = entry["reference"]
+    if not found:
+        return Row(entry["label"], value, "", "")
+    off = found["deviation_percent"]
+    reference = Reference(found["low"], found["high"], found["kind"], found["source"])
+    deviation = "within" if off == 0 else f"{off:+.1f} %"
+    return Row(entry["label"], value, reference.text, deviation)
 
 
 def _sources(properties: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from moalloy_md.analysis.equation_of_state import BirchMurnaghan
 from moalloy_md.report.plots import ACCENT, DPI, LINE, QUIET, new_figure, png
+from moalloy_md.workflows.properties_reference import NOTABLE_PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +132,7 @@ def deviation_plot(properties: Mapping[str, Any]) -> bytes:
     figure, (axes,) = new_figure(rows=1, height=0.8 + 0.27 * len(rows))
     deviations = [entry["reference"]["deviation_percent"] for entry in rows]
     places = np.arange(len(rows))[::-1]
-    axes.axvspan(-10, 10, color=QUIET, alpha=0.15, linewidth=0)
+    axes.axvspan(-NOTABLE_PERCENT, NOTABLE_PERCENT, color=QUIET, alpha=0.15, linewidth=0)
     axes.barh(places, deviations, height=0.62, color=LINE)
     axes.axvline(0, color="#5b6876", linewidth=0.9)
     axes.set_yticks(places, [entry["label"] for entry in rows])

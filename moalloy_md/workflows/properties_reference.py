@@ -7,6 +7,9 @@ from importlib import resources
 _FOLDER = ("data", "reference")
 _FILES = {"Mo": "molybdenum.json"}
 
+#: A deviation from the reference beyond which it is said aloud, per cent.
+NOTABLE_PERCENT = 10.0
+
 #: Name, unit and, where it needs one, format of each property, in the order of the table.
 LABELS: dict[str, tuple[str, str, str]] = {
     "lattice_parameter": ("lattice parameter a0", "Å", ".4f"),

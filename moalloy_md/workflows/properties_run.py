@@ -1,6 +1,7 @@
 """``moalloy properties``: the static properties of a bundle in a run directory, step by step."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,12 @@ from moalloy_md.workflows.properties import (
 )
 from moalloy_md.workflows.properties_config import PropertiesConfig
 from moalloy_md.workflows.properties_phonons import IMAGINARY_BELOW_THZ, phonons
-from moalloy_md.workflows.properties_reference import LABELS, Reference, reference_values
+from moalloy_md.workflows.properties_reference import (
+    LABELS,
+    NOTABLE_PERCENT,
+    Reference,
+    reference_values,
+)
 from moalloy_md.workflows.properties_vacancy import vacancy_migration
 
 RESULTS = "properties.json"
@@ -33,9 +39,6 @@ KIND = "properties"
 
 #: Volumes of the equation of state, over that of the minimum.
 _VOLUME_RATIOS = np.linspace(0.92, 1.08, 17)
-
-#: A deviation from the reference that is said aloud, per cent.
-_NOTABLE_PERCENT = 10.0
 
 #: Properties of a crystal that holds together are positive.
 _POSITIVE = (
@@ -307,13 +310,7 @@ def _entry(key: str, value: float, reference: Reference | None) -> dict[str, Any
         "value": value,
         "unit": unit,
         "reference": reference
-        and {
-            "low": reference.low,
-            "high": reference.high,
-            "kind": reference.kind,
-            "source": reference.source,
-            "deviation_percent": reference.deviation_percent(value),
-        },
+        and {**asdict(reference), "deviation_percent": reference.deviation_percent(value)},
     }
 
 
@@ -344,8 +341,8 @@ def _cautions(
         f"{LABELS[key][0]} ({deviation:+.0f} %)"
         for key, reference in references.items()
         if key in values
-        and abs(deviation := reference.deviation_percent(values[key])) > _NOTABLE_PERCENT
+        and abs(deviation := reference.deviation_percent(values[key])) > NOTABLE_PERCENT
     ]
     if off:
-        cautions.append(f"more than {_NOTABLE_PERCENT:.0f} % from the reference: {', '.join(off)}")
+        cautions.append(f"more than {NOTABLE_PERCENT:.0f} % from the reference: {', '.join(off)}")
     return cautions
