@@ -16,6 +16,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from side_by_side.command import run_command
+from side_by_side.lammps_output import LISTED, LOOP, STYLE
 from side_by_side.machine import load_average
 from side_by_side.models import BASE, NAMES, model_files, need_known_models
 from side_by_side.records import default_path, new_record, write_record
@@ -28,10 +29,7 @@ _HERE = Path(__file__).parent
 _POLL_S = 0.2
 _BYTES_OF_LISTED = 4
 
-_LOOP = re.compile(r"Loop time of (\S+) on \d+ procs for (\d+) steps with (\d+) atoms")
-_LISTED = re.compile(r"^Ave neighs/atom = (\S+)", re.MULTILINE)
 _OWN = re.compile(r"Per MPI rank memory allocation \(min/avg/max\) = \S+ \| (\S+) \| \S+ Mbytes")
-_ENGINE = re.compile(r"us/atom/step on .*?, (\S+) KB an atom")
 
 
 class PeakMemory(threading.Thread):
@@ -116,6 +114,11 @@ def main(
                 ranks=ranks,
             )
         memory.stop()
+        if len(memory.peaks) != ranks:
+            raise MoAlloyError(
+                f"expected {ranks} lmp processes that last more than {_POLL_S} s, found "
+                f"{len(memory.peaks)}: take more --cells or --steps"
+            )
         record |= _findings(result, sorted(memory.peaks.values()))
         log = result.screen.read_text()
     record["load_average"]["after"] = load_average()
@@ -127,11 +130,11 @@ def main(
 
 def _findings(result: LammpsResult, peaks: list[int]) -> dict[str, Any]:
     text = result.screen.read_text()
-    loop, listed = _LOOP.search(text), _LISTED.search(text)
-    own, engine = _OWN.search(text), _ENGINE.search(text)
-    if not (loop and listed and own and engine and peaks):
+    loop, listed = LOOP.search(text), LISTED.search(text)
+    own, style = _OWN.search(text), STYLE.search(text)
+    if not (loop and listed and own and style):
         raise MoAlloyError(f"expected LAMMPS's timings and memory, found:\n{text[-2000:]}")
-    wall, steps, atoms = float(loop[1]), int(loop[2]), int(loop[3])
+    wall, steps, atoms = float(loop["wall_s"]), int(loop["steps"]), int(loop["atoms"])
     [table] = read_log(result.screen)
     conserved = table.column("Econserve")
     return {
@@ -146,7 +149,7 @@ def _findings(result: LammpsResult, peaks: list[int]) -> dict[str, Any]:
             "peak_of_ranks_gb": [round(peak / 1e9, 3) for peak in peaks],
             "kb_per_atom": {
                 "all": round(sum(peaks) / 1e3 / atoms, 3),
-                "engine": float(engine[1]),
+                "engine": float(style["kilobytes"]),
                 "listed neighbours": round(float(listed[1]) * _BYTES_OF_LISTED / 1e3, 3),
                 "LAMMPS's arrays, with the list and the engine": round(
                     float(own[1]) * 1.048576e3 * len(peaks) / atoms, 3

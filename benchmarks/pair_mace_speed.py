@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from side_by_side.command import numbers, run_command
 from side_by_side.contenders import Contender
+from side_by_side.lammps_output import LOOP
 from side_by_side.machine import cores_of_others, load_average, processor_seconds
 from side_by_side.models import (
     NAMES,
@@ -39,7 +40,6 @@ from moalloy_md.processes import set_openmp
 
 _HERE = Path(__file__).parent
 _GOAL = 1.10
-_LOOP = re.compile(r"Loop time of (\S+) on \d+ procs for (\d+) steps")
 _CPU = re.compile(r"(\S+)% CPU use with (\d+) MPI tasks")
 _SIDE_ATOMS = 432
 _NATIVE = 20  # times as many steps, because each is so much shorter
@@ -215,7 +215,8 @@ def _lmp(
     )
     others = cores_of_others(before, result.wall_s)
     text = result.screen.read_text()
-    wall = float(_LOOP.findall(text)[-1][0]) / steps
+    *_, loop = LOOP.finditer(text)  # the first run warms up
+    wall = float(loop["wall_s"]) / steps
     share, tasks = _CPU.findall(text)[-1]
     return {
         "wall_s": wall,

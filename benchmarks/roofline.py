@@ -103,8 +103,8 @@ def table(row: dict[str, Any]) -> str:
             rate, flow = kernel["flop"] / us / 1e3, kernel["bytes"] / us / 1e3
             line += (
                 f" {kernel['flop'] / 1e3:.0f} | {kernel['bytes'] / 1e3:.0f} | {rate:.0f} |"
-                f" {100 * rate / row['peak_gflops']:.0f} % | {flow:.0f} |"
-                f" {100 * flow / row['gb_per_s'][_L2]:.0f} % |"
+                f" {100 * rate / peak:.0f} % | {flow:.0f} |"
+                f" {100 * flow / cache:.0f} % |"
             )
         else:
             line += " | | | | | |"
@@ -113,7 +113,7 @@ def table(row: dict[str, Any]) -> str:
     rate = flop / row["us"] / 1e3
     lines.append(
         f"| all | {row['us']:.2f} | 100 % | {flop / 1e3:.0f} | | {rate:.0f} |"
-        f" {100 * rate / row['peak_gflops']:.0f} % | | |"
+        f" {100 * rate / peak:.0f} % | | |"
     )
     return "\n".join(lines) + "\n"
 

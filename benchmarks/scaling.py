@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from side_by_side.command import numbers, run_command
+from side_by_side.lammps_output import LISTED, LOOP, STYLE
 from side_by_side.machine import cores_of_others, load_average, processor_seconds
 from side_by_side.models import NAMES, model_files, need_known_models
 from side_by_side.records import default_path, new_record, write_record
@@ -36,14 +37,8 @@ _MOST_STEPS = 100
 #: A turn is taken again where others used more than this of one core; after so many it counts.
 _OTHERS, _ATTEMPTS = 0.05, 3
 
-_LOOP = re.compile(r"Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms")
 _PART = re.compile(r"^(Pair|Neigh|Comm|Output|Modify|Other) +\|[^|]*\|\s*(\S*)\s*\|", re.MULTILINE)
 _GHOSTS = re.compile(r"^Nghost: +(\S+) ave", re.MULTILINE)
-_LISTED = re.compile(r"^Ave neighs/atom = (\S+)", re.MULTILINE)
-_STYLE = re.compile(
-    r"us/atom/step on .*? (\S+) % communication \((\S+) MB a rank and step\), (\S+) neighbours an "
-    r"atom, (\S+) KB an atom"
-)
 
 
 @dataclass
@@ -95,21 +90,21 @@ class Case:
             self._take_run(text)
 
     def _take_run(self, text: str) -> None:
-        loop, style = _LOOP.match(text), _STYLE.search(text)
-        ghosts, listed = _GHOSTS.search(text), _LISTED.search(text)
+        loop, style = LOOP.match(text), STYLE.search(text)
+        ghosts, listed = _GHOSTS.search(text), LISTED.search(text)
         if not (loop and style and ghosts and listed):
             raise MoAlloyError(f"expected LAMMPS's timings and those of the style, found:\n{text}")
-        wall = float(loop[1])
+        wall = float(loop["wall_s"])
         parts = {name: float(seconds or 0) / wall for name, seconds in _PART.findall(text)}
-        parts["messages"] = parts["Pair"] * float(style[1]) / 100
+        parts["messages"] = parts["Pair"] * float(style["communication_percent"]) / 100
         self.parts.append(parts)
-        self.wall_us_per_atom.append(1e6 * wall / int(loop[3]) / self.atoms)
+        self.wall_us_per_atom.append(1e6 * wall / int(loop["steps"]) / self.atoms)
         self.facts = {
             "ghosts_per_rank": float(ghosts[1]),
             "listed_per_atom": float(listed[1]),
-            "message_megabytes_per_rank": float(style[2]),
-            "neighbours_per_atom": float(style[3]),
-            "kilobytes_per_atom": float(style[4]),
+            "message_megabytes_per_rank": float(style["megabytes"]),
+            "neighbours_per_atom": float(style["neighbours"]),
+            "kilobytes_per_atom": float(style["kilobytes"]),
         }
 
     def as_json(self) -> dict[str, Any]:
