@@ -10,7 +10,6 @@ command, versions, processor and load average.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -24,11 +23,11 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.io.extxyz import write_xyz
-from side_by_side.machine import describe_machine, describe_versions, load_average, now
+from side_by_side.machine import load_average
+from side_by_side.records import default_path, new_record, write_record
 
 from moalloy_md.elements import ALL_DOPANTS
 
-RESULTS = Path(__file__).parent / "results"
 FRAMES = 7000
 LIMIT_S = 90.0
 LIMIT_GB = 2.0
@@ -95,11 +94,8 @@ def main() -> None:
     )
     given = options.parse_args()
     record = {
-        "what": "time and memory of dataset import, check and split on cells of 128 atoms",
-        "date": now(),
-        "command": ["python", "benchmarks/datasets_scale.py", *sys.argv[1:]],
-        "machine": describe_machine() | {"load_average": load_average()},
-        "versions": describe_versions(),
+        **new_record("time and memory of dataset import, check and split on cells of 128 atoms"),
+        "load_average": {"before": load_average()},
         "frames": given.frames,
     }
     with tempfile.TemporaryDirectory(dir=given.dir) as name:
@@ -123,9 +119,9 @@ def main() -> None:
     peak = max(found["peak_gb"] for found in results.values())
     print(f"all      {wall:6.1f} s  {peak:5.2f} GB  (limit {LIMIT_S:g} s, {LIMIT_GB:g} GB)")
     if given.frames == FRAMES:  # the limits and what is kept are for these
-        out = RESULTS / f"datasets_scale-{record['date'][:16].replace(':', '')}.json"
+        out = default_path("datasets_scale", record)
         record |= {"steps": results, "wall_s": round(wall, 1), "peak_gb": peak}
-        out.write_text(json.dumps(record, indent=1) + "\n")
+        write_record(record, out)
         print(f"written to {out}")
         sys.exit(wall > LIMIT_S or peak > LIMIT_GB)
 
