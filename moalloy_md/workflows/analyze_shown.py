@@ -7,29 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
 from moalloy_md.analysis.topics.base import TopicSettings
 from moalloy_md.report.numbers import significant, with_error
 from moalloy_md.workflows.analyze import analyze, default_out
 from moalloy_md.workflows.analyze_compare import compare
+from moalloy_md.workflows.progress_bar import progress_bar
 
 
 def analyze_shown(settings: TopicSettings, run: Path, *, out: Path | None, as_json: bool) -> None:
     """Measure, show how far it is, and print the table; errors as `analyze`."""
     topic: str = settings.kind  # type: ignore[attr-defined]
     folder = out or default_out(run, topic)
-    columns = (TextColumn("frame {task.completed} of {task.total}"), BarColumn())
     screen = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=screen, transient=True) as bar:
-        task = bar.add_task(topic, total=None)
-        results = analyze(
-            settings,
-            run,
-            out=folder,
-            watch=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    with progress_bar(screen, "frame {} of {}", clock=TimeRemainingColumn()) as show:
+
+        def watch(done: int, total: int) -> None:
+            show(done, total, "", is_end=done == total)
+
+        results = analyze(settings, run, out=folder, watch=watch)
     if as_json:
         print(json.dumps(results, indent=2))  # noqa: T201  asked for
         return

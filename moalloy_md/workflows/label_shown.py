@@ -1,19 +1,17 @@
 """Labelling as the command line runs it: with a bar, a list of failures and JSON."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from moalloy_md.workflows.label import LabelProgress, LabelResult, Watch, label
 from moalloy_md.workflows.label_config import LabelConfig
+from moalloy_md.workflows.progress_bar import progress_bar
 
-_LINE_EVERY_S = 30.0
 _FAILURES_SHOWN = 20
 
 
@@ -30,8 +28,7 @@ def label_shown(
 
     See `moalloy_md.workflows.label.label` for the parameters and errors.
     """
-    screen = Console(stderr=True)
-    with _bar(screen) as watch:
+    with _bar(Console(stderr=True)) as watch:
         result = label(cells, config, out, retry=retry, limit=limit, watch=watch)
     if as_json:
         print(json.dumps(result.as_dict(), indent=2))  # noqa: T201  asked for
@@ -42,47 +39,13 @@ def label_shown(
 
 @contextmanager
 def _bar(console: Console) -> Iterator[Watch]:
-    if not console.is_terminal:
-        yield _Lines(console)
-        return
-    columns = (
-        TextColumn("{task.completed} of {task.total} cells"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+    with progress_bar(console, "{} of {} cells") as show:
 
         def watch(progress: LabelProgress) -> None:
-            bar.update(
-                task,
-                completed=progress.n_labelled,
-                total=progress.n_cells,
-                description=_state(progress),
-            )
+            done, total = progress.n_labelled, progress.n_cells
+            show(done, total, _state(progress), is_end=done + progress.n_failed == total)
 
         yield watch
-
-
-class _Lines:
-    """Prints a line at the start, at the end, and every now and then."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last = -_LINE_EVERY_S
-
-    def __call__(self, progress: LabelProgress) -> None:
-        clock = time.monotonic()
-        is_end = progress.n_labelled + progress.n_failed == progress.n_cells
-        if clock - self._last < _LINE_EVERY_S and not is_end:
-            return
-        self._last = clock
-        self._console.print(
-            f"{progress.n_labelled} of {progress.n_cells} cells: {_state(progress)}",
-            soft_wrap=True,
-            highlight=False,
-        )
 
 
 def _state(progress: LabelProgress) -> str:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from moalloy_md.workflows.progress_bar import progress_bar
 from moalloy_md.workflows.properties_config import PropertiesConfig
 from moalloy_md.workflows.properties_run import run_properties
 
@@ -15,18 +15,10 @@ def properties_shown(config: PropertiesConfig, *, out: Path, as_json: bool) -> N
     """Compute, show how far it is, and print the table; errors as `run_properties`."""
     from moalloy_md.report.properties import PAGE, table_rows
 
-    screen = Console(stderr=True)
-    columns = (
-        TextColumn("{task.completed} of {task.total}"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+    with progress_bar(Console(stderr=True), "{} of {}") as show:
 
         def watch(done: int, total: int, title: str) -> None:
-            bar.update(task, completed=done, total=total, description=title)
+            show(done, total, title, is_end=done == total)
 
         results = run_properties(config, out=out, watch=watch)
     if as_json:
