@@ -8,31 +8,55 @@ from moalloy_md.lammps.logs import numbered_files
 _COLUMN = "max_devi_f"
 
 
-def force_deviations(run_dir: Path) -> dict[int, float]:
-    """Read the largest deviation of an atom's force at each step at which it was written, eV/Å.
+class ForceDeviations:
+    """Largest deviation of an atom's force at each step at which it was written, eV/Å.
 
     A start from step ``s`` replaces what an earlier one wrote from ``s`` on. A line that a kill cut
-    is left out. Empty where there was no committee.
+    is left out.
 
-    Raises
-    ------
-    DataError
-        If a file has other columns.
+    Parameters
+    ----------
+    run_dir
+        Where LAMMPS runs, or ran.
     """
-    deviations: dict[int, float] = {}
-    for start, path in numbered_files(run_dir, "model_devi.*.out"):
-        deviations = {step: value for step, value in deviations.items() if step < start}
-        deviations |= _read(path)
-    return deviations
 
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._found: dict[int, float] = {}
+        self._columns: dict[Path, list[str]] = {}
+        self._ends: dict[Path, int] = {}  # of the last whole line that was read, bytes
 
-def _read(path: Path) -> dict[int, float]:
-    header, *lines = path.read_text().splitlines(keepends=True) or [""]
-    columns = header.removeprefix("#").split()
-    if _COLUMN not in columns or columns[0] != "step":
-        if not lines and not header.endswith("\n"):
-            return {}
-        raise DataError(f"{path}: expected a column {_COLUMN}, found {header.strip()!r}")
-    place = columns.index(_COLUMN)
-    rows = [line.split() for line in lines if line.endswith("\n")]
-    return {int(row[0]): float(row[place]) for row in rows if len(row) == len(columns)}
+    def read(self) -> dict[int, float]:
+        """Read what was written since the last time; return all of it, by step.
+
+        Empty where there was no committee.
+
+        Raises
+        ------
+        DataError
+            If a file has other columns.
+        """
+        for start, path in numbered_files(self._run_dir, "model_devi.*.out"):
+            if path not in self._ends:
+                self._ends[path] = 0
+                self._found = {step: x for step, x in self._found.items() if step < start}
+            self._read_on(path)
+        return self._found
+
+    def _read_on(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._ends[path])
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._ends[path] += len(whole)
+        lines = whole.decode().splitlines()
+        if path not in self._columns and lines:
+            header = lines.pop(0)
+            columns = header.removeprefix("#").split()
+            if _COLUMN not in columns or columns[0] != "step":
+                raise DataError(f"{path}: expected a column {_COLUMN}, found {header.strip()!r}")
+            self._columns[path] = columns
+        columns = self._columns.get(path, [])
+        for row in (line.split() for line in lines):
+            if len(row) == len(columns):
+                self._found[int(row[0])] = float(row[columns.index(_COLUMN)])

@@ -1,7 +1,8 @@
 """Watch a simulation: close atoms, a committee at odds, temperature and energy that drift."""
 
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 
 from moalloy_md.analysis.thermal import slope_in_time
 from moalloy_md.errors import MoAlloyError
-from moalloy_md.lammps.deviations import force_deviations
+from moalloy_md.lammps.deviations import ForceDeviations
 from moalloy_md.lammps.frames import FOLDER, read_frame
-from moalloy_md.rundir import read_json, replacing, write_json
+from moalloy_md.rundir import replacing
 from moalloy_md.units import MEV_PER_EV
 from moalloy_md.workflows.simulate_config import Watch
 
@@ -25,7 +26,8 @@ FloatArray = NDArray[np.float64]
 
 #: Frames worth labelling, for ``moalloy dataset label``.
 UNCERTAIN = "uncertain.extxyz"
-WATCH = "watch.json"
+#: What was seen, a frame a line: a look costs the same however long the run is.
+WATCH = "watch.jsonl"
 
 #: Deviations by fewer standard errors may be chance.
 _SIGMAS = 3.0
@@ -79,8 +81,8 @@ class Watcher:
 
     def __init__(self, folder: Path, limits: Watch, *, interval: int, info: dict[str, Any]) -> None:
         self._folder, self._limits, self._interval, self._info = folder, limits, interval, info
-        kept = read_json(folder / WATCH) if (folder / WATCH).exists() else []
-        self._seen = {entry["step"]: Seen(**entry) for entry in kept}
+        self._seen = _seen_before(folder / WATCH)
+        self._deviations = ForceDeviations(folder)
         self._next = max(self._seen, default=-interval) + interval
 
     def look(self, *, before: int) -> None:
@@ -105,7 +107,8 @@ class Watcher:
         if not new:
             return
         self._seen |= {seen.step: seen for seen in new}
-        write_json(self._folder / WATCH, [asdict(seen) for seen in self._seen.values()])
+        with (self._folder / WATCH).open("a") as file:
+            file.writelines(json.dumps(asdict(seen)) + "\n" for seen in new)
         for seen in new:
             self._refuse_close_atoms(seen)
         self._refuse_discord({seen.step for seen in new})
@@ -125,7 +128,7 @@ class Watcher:
         limit = self._limits.stop_above_ev_per_angstrom
         if limit is None:
             return
-        deviations = force_deviations(self._folder)
+        deviations = self._deviations.read()
         for step in sorted(steps & deviations.keys()):
             if deviations[step] > limit:
                 raise SimulationStoppedError(
@@ -136,17 +139,18 @@ class Watcher:
 
     def after_a_failure(self) -> None:
         """Save the last whole frames: they lead to where the potential failed."""
+        deviations = self._deviations.read()
         existing = [step for step in self._seen if self._path(step).exists()]
-        self._save(sorted({*self._uncertain(), *sorted(existing)[-2:]}))
+        self._save(sorted({*self._uncertain(deviations), *sorted(existing)[-2:]}), deviations)
 
     def finish(self) -> dict[str, Any]:
         """Save the frames worth labelling; return what was seen, ready for JSON."""
         self._seen = {k: v for k, v in self._seen.items() if self._path(k).exists()}
         measured = [seen for seen in self._seen.values() if seen.fraction is not None]
         closest = min(measured, key=lambda seen: seen.fraction or math.inf, default=None)
-        deviations = force_deviations(self._folder)
-        saved = self._uncertain()
-        self._save(saved)
+        deviations = self._deviations.read()
+        saved = self._uncertain(deviations)
+        self._save(saved, deviations)
         above = self._limits.label_above_ev_per_angstrom
         return {
             "n_frames": len(self._seen),
@@ -156,10 +160,9 @@ class Watcher:
             "n_saved": len(saved),
         }
 
-    def _uncertain(self) -> list[int]:
+    def _uncertain(self, deviations: Mapping[int, float]) -> list[int]:
         """Return steps of the frames about which a committee differs most."""
         above = self._limits.label_above_ev_per_angstrom
-        deviations = force_deviations(self._folder)
         found = [
             step
             for step, value in deviations.items()
@@ -168,12 +171,11 @@ class Watcher:
         found.sort(key=lambda step: -deviations[step])
         return sorted(found[: self._limits.max_saved_frames])
 
-    def _save(self, steps: Sequence[int]) -> None:
+    def _save(self, steps: Sequence[int], deviations: Mapping[int, float]) -> None:
         path = self._folder / UNCERTAIN
         if not steps:
             path.unlink(missing_ok=True)
             return
-        deviations = force_deviations(self._folder)
         frames = []
         for step in steps:
             atoms = read_frame(self._path(step))
@@ -191,6 +193,19 @@ class Watcher:
 
     def _path(self, step: int) -> Path:
         return self._folder / FOLDER / f"{step:09d}.dump"
+
+
+def _seen_before(path: Path) -> dict[int, Seen]:
+    """Read what a killed run saw; a line that the kill cut is taken out of the file."""
+    if not path.exists():
+        return {}
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        with replacing(path) as temporary:
+            temporary.write_text(whole)
+    entries = [Seen(**json.loads(line)) for line in whole.splitlines()]
+    return {seen.step: seen for seen in entries}
 
 
 def thermostat_warnings(

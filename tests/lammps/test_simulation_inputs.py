@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.tungsten import variables, write_crystal
 
-from moalloy_md.lammps.deviations import force_deviations
+from moalloy_md.lammps.deviations import ForceDeviations
 from moalloy_md.lammps.frames import frame_files
 from moalloy_md.lammps.inputs import input_file
 from moalloy_md.lammps.logs import read_run
@@ -97,7 +97,7 @@ def test_a_committee_writes_its_deviations_across_a_restart(random_potentials, t
                 "committee_interval": 10,
             },
         )
-    deviations = force_deviations(tmp_path)
+    deviations = ForceDeviations(tmp_path).read()
     assert list(deviations) == [0, 10, 20, 30, 40]
     assert len(frame_files(tmp_path)) == 5
     atoms, forces = doped_cell(elements, n=2, seed=3), []

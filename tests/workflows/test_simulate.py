@@ -17,7 +17,7 @@ from support.thermal import settings
 
 from moalloy_md.datasets.extxyz import iter_atoms
 from moalloy_md.errors import DataError, RunDirectoryError
-from moalloy_md.lammps.deviations import force_deviations
+from moalloy_md.lammps.deviations import ForceDeviations
 from moalloy_md.lammps.frames import frame_files, read_frame
 from moalloy_md.report.numbers import with_error_in_brackets
 from moalloy_md.workflows.label_store import make_cells
@@ -103,17 +103,49 @@ def test_the_closest_pair_is_that_of_all_images():
 
 
 def test_deviations_of_a_run_that_was_killed_are_joined(tmp_path):
-    assert force_deviations(tmp_path) == {}
+    assert ForceDeviations(tmp_path).read() == {}
     line = "{:12d} 1 1 1 {} 1 1\n"
     (tmp_path / "model_devi.0.out").write_text(
         HEADER + line.format(0, 0.1) + line.format(10, 0.2) + line.format(20, 0.9) + "     30 1 1"
     )
     (tmp_path / "model_devi.20.out").write_text(HEADER + line.format(20, 0.3))
     (tmp_path / "model_devi.30.out").write_text("")
-    assert force_deviations(tmp_path) == {0: 0.1, 10: 0.2, 20: 0.3}
+    assert ForceDeviations(tmp_path).read() == {0: 0.1, 10: 0.2, 20: 0.3}
     (tmp_path / "model_devi.40.out").write_text("# something else\n")
     with pytest.raises(DataError, match="expected a column max_devi_f, found '# something else'"):
-        force_deviations(tmp_path)
+        ForceDeviations(tmp_path).read()
+
+
+def test_deviations_of_a_run_that_goes_on_are_read_once(tmp_path):
+    """Each look adds what is new, a line in pieces too, and the start that replaces others."""
+    line = "{:12d} 1 1 1 {} 1 1\n"
+    first, second = tmp_path / "model_devi.0.out", tmp_path / "model_devi.10.out"
+    deviations = ForceDeviations(tmp_path)
+    first.write_text(HEADER[:5])
+    assert deviations.read() == {}
+    first.write_text(HEADER + line.format(0, 0.1) + line.format(10, 0.2)[:9])
+    assert deviations.read() == {0: 0.1}
+    with first.open("a") as file:
+        file.write(line.format(10, 0.2)[9:] + line.format(20, 0.9))
+    assert deviations.read() == {0: 0.1, 10: 0.2, 20: 0.9}
+    second.write_text(HEADER + line.format(10, 0.3))
+    assert deviations.read() == {0: 0.1, 10: 0.3}
+    assert ForceDeviations(tmp_path).read() == {0: 0.1, 10: 0.3}
+
+
+def test_what_a_killed_run_saw_is_known_again(tmp_path):
+    """But for the line that the kill cut: that frame is looked at again."""
+    for step, gap in ((0, 1.4), (10, 1.3), (20, 1.2)):
+        write_frame(tmp_path, step, crystal(gap=gap))
+    watcher(tmp_path, close_fraction=0.1).look(before=21)
+    seen = tmp_path / "watch.jsonl"
+    whole = seen.read_text()
+    seen.write_text(whole[:-5])
+    again = watcher(tmp_path, close_fraction=0.1)
+    again.look(before=21)
+    assert seen.read_text() == whole
+    assert again.finish()["n_frames"] == 3
+    assert again.finish()["closest"]["step"] == 20
 
 
 def test_uncertain_frames_are_saved_for_labelling(tmp_path):
