@@ -129,6 +129,7 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], runs: Sequence[str]) ->
         axes.set_yticks(places, runs, fontsize=8)
         axes.tick_params(axis="x", labelsize=7)
         axes.ticklabel_format(axis="x", useOffset=False)
+        axes.locator_params(axis="x", nbins=4)  # more would run into one another
         axes.margins(x=0.25)
         axes.set_ylim(-0.6, len(runs) - 0.4)
         axes.spines[["top", "right"]].set_visible(False)

@@ -109,7 +109,7 @@ def _draw_bands(axes: "Axes", found: Mapping[str, Any]) -> None:
             ticks.append((distances[0], left))
         ticks.append((distances[-1], right))
     for place, _ in ticks:
-        axes.axvline(place, color="#e4e8ec", linewidth=0.8)
+        axes.axvline(place, color="#e4e8ec", linewidth=0.8, zorder=0)
     axes.set_xticks([place for place, _ in ticks], [name for _, name in ticks])
     axes.set_xlim(ticks[0][0], ticks[-1][0])
     axes.set_ylabel("frequency (THz)")
