@@ -19,7 +19,7 @@ scratch: {max_epochs: 8}
 repeat: 2
 dopant_fraction: 0.0625
 temperature_k: 100
-md_steps: 2000
+md_steps: 10000
 threads: 1
 """
 
