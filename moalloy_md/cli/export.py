@@ -15,9 +15,10 @@ from moalloy_md.errors import ConfigError
 
 def export_command(
     model: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="MODEL", help="A .model file. Loading one runs code in it: trust it."
+            metavar="MODEL",
+            help="A .model file (loading one runs code in it: trust it), or a foundation: base-small.",
         ),
     ],
     *,

@@ -13,9 +13,9 @@ from moalloy_md.config import DType
 from moalloy_md.elements import atomic_number, symbol
 from moalloy_md.errors import ModelError, UnsupportedModelError
 from moalloy_md.potentials.elements_subset import keep_elements
+from moalloy_md.potentials.foundations import open_model
 from moalloy_md.potentials.loading import (
     TO_E3NN,
-    load_model,
     model_dtype,
     model_elements,
     model_heads,
@@ -43,12 +43,16 @@ class ExportSource:
         Symbols to keep, in the order of the model's table.
     dtype
         Precision of the file to write.
+    sha256
+        Hash of the file that it was read from; of the weights of a base model; None for a module that
+        was never in a file.
     """
 
     model: torch.nn.Module
     head: str
     elements: list[str]
     dtype: DType
+    sha256: str | None = None
 
     @property
     def head_index(self) -> int:
@@ -74,7 +78,7 @@ class ExportSource:
 
 
 def open_source(
-    path: Path,
+    path: Path | str,
     *,
     head: str | None = None,
     elements: list[str] | None = None,
@@ -85,7 +89,7 @@ def open_source(
     Parameters
     ----------
     path
-        A ``.model`` file; a pickle, so it has to be your own.
+        A ``.model`` file (a pickle, so it has to be your own), or the name of a foundation.
     head
         Name of the head; needed only where the model has several.
     elements
@@ -99,7 +103,7 @@ def open_source(
         If the file is no MACE model, its class is not supported, its layers are cuequivariance's,
         the head is not one of its heads or has to be chosen, or it lacks an element.
     """
-    model = load_model(path)
+    model, digest = open_model(path)
     kind = type(model).__name__
     if kind not in _SUPPORTED or hasattr(model, "joint_embedding"):
         extra = " with an embedding of charge, spin or the like" if kind in _SUPPORTED else ""
@@ -132,6 +136,7 @@ def open_source(
         head=head or heads[0],
         elements=[e for e in known if e in wanted],
         dtype=dtype or model_dtype(model),
+        sha256=digest,
     )
 
 

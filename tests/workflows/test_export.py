@@ -18,6 +18,7 @@ from moalloy_md.bundle import NATIVE, TORCHSCRIPT, open_bundle
 from moalloy_md.cli.export import export_command
 from moalloy_md.errors import ExportError, ModelError, RunDirectoryError, UnsupportedModelError
 from moalloy_md.lammps.single_point import single_point
+from moalloy_md.potentials import load_base
 from moalloy_md.potentials.native_point import native_point
 from moalloy_md.potentials.parity import Evaluated, compare, parity_cell
 from moalloy_md.potentials.quiet import quiet_mace
@@ -401,3 +402,23 @@ def test_parity_cell_holds_every_element(n_elements):
     assert set(atoms.get_chemical_symbols()) == set(elements)
     assert np.allclose(atoms.cell.array, np.tril(atoms.cell.array))
     assert np.abs(atoms.cell.array[[1, 2, 2], [0, 0, 1]]).min() > 0.1
+
+
+def test_a_base_model_is_exported_by_its_name(tmp_path):
+    """To run it as it is: its numbers are those of the module that `load_base` builds."""
+    bundle = export("base-small", out=tmp_path / "b", elements=["Mo", "Ta"])
+    assert bundle.elements == ["Mo", "Ta"]
+    assert bundle.manifest["source"]["path"] == "base-small"
+    atoms = parity_cell(["Mo", "Ta"])
+    found = native_point(atoms, potential=bundle.native, run_dir=tmp_path)
+    energy = calculator(load_base("small")).get_potential_energy(atoms)
+    assert found.energy_ev == pytest.approx(energy, abs=1e-5 * len(atoms))
+    assert export("base-small", out=tmp_path / "b", elements=["Mo", "Ta"]).path == bundle.path
+
+
+def test_a_name_that_is_no_foundation_is_refused(tmp_path):
+    with pytest.raises(
+        ModelError, match="expected one of small, found 'smal': did you mean 'small'"
+    ):
+        export("base-smal", out=tmp_path / "b")
+    assert not list(tmp_path.iterdir())
