@@ -34,6 +34,20 @@ def _die_with_parent() -> Callable[[], None] | None:
     return ask
 
 
+def die_with(parent: int) -> None:
+    """Ask the kernel to end this process when its parent does; for the start of a child.
+
+    Parameters
+    ----------
+    parent
+        Process id of the parent, which may be dead already.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 @contextmanager
 def running(
     command: Sequence[str | Path],

@@ -80,7 +80,7 @@ def make_cells(images: Iterable[tuple[str, Atoms]]) -> list[Cell]:
         _refuse_what_no_label_mends(atoms, place)
         name = str(atoms.info.get("name", f"cell-{index:05d}"))
         slug = re.sub(r"[^A-Za-z0-9.+_-]+", "_", name)[:80]
-        cells.append(Cell(name, atoms, f"{slug}.{_structure_hash(atoms)[:12]}"))
+        cells.append(Cell(name, atoms, f"{slug}.{structure_hash(atoms)[:12]}"))
     return cells
 
 
@@ -219,7 +219,7 @@ def _put_labels(atoms: Atoms, labels: dict[str, Any]) -> None:
         atoms.arrays["REF_magmoms"] = np.array(labels["magmoms"], dtype=np.float64)
 
 
-def _structure_hash(atoms: Atoms) -> str:
+def structure_hash(atoms: Atoms) -> str:
     """SHA-256 of what a calculator is told: species, periods, positions, start moments."""
     moments = np.asarray(atoms.get_initial_magnetic_moments())
     content = {

@@ -16,6 +16,7 @@ from moalloy_md.analysis.equation_of_state import fit_birch_murnaghan
 from moalloy_md.bundle import Bundle, open_bundle
 from moalloy_md.errors import MoAlloyError, ModelError
 from moalloy_md.rundir import RunDirectory, now, open_run, write_json
+from moalloy_md.workflows.bundle_calculator import bundle_calculator, model_sha256
 from moalloy_md.workflows.properties import (
     SLABS,
     bcc_crystal,
@@ -87,10 +88,11 @@ def run_properties(
 
     bundle = open_bundle(config.bundle)
     _check_element(bundle, config.element)
-    file = bundle.native if config.engine == "native" else bundle.torchscript
-    model = {"sha256": bundle.manifest["files"][file.name] if file else None}
+    model = {"sha256": model_sha256(bundle, config.engine)}
     settings = {**config.model_dump(mode="json", exclude={"bundle", "threads"}), "model": model}
-    calculator = _calculator(config)  # refuses before anything is made
+    calculator = bundle_calculator(  # refuses before anything is made
+        config.bundle, engine=config.engine, threads=config.threads
+    )
     run = open_run(
         out, kind=KIND, config=settings, packages=("ase", "phonopy", "numpy", "scipy", "torch")
     )
@@ -108,17 +110,6 @@ def _check_element(bundle: Bundle, element: str) -> None:
             f"{bundle.path}: expected a model that knows {element}, found one of "
             f"{', '.join(bundle.elements)}: give --element, or export with --elements {element},..."
         )
-
-
-def _calculator(config: PropertiesConfig) -> Calculator:
-    if config.engine == "native":
-        from moalloy_md.potentials.native import NativeCalculator
-
-        # small differences of large numbers: in single precision they would be noise
-        return NativeCalculator(config.bundle, precision="float64", threads=config.threads)
-    from moalloy_md.potentials.torchscript_calculator import TorchScriptCalculator
-
-    return TorchScriptCalculator(config.bundle)
 
 
 def _all_steps(

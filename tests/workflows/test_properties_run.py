@@ -9,10 +9,9 @@ import pytest
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.optimize import FIRE
-from support.bundles import fake_bundle, seal
+from support.bundles import base_bundle, fake_bundle
 from typer.testing import CliRunner
 
-from moalloy_md.bundle import NATIVE, TORCHSCRIPT
 from moalloy_md.cli.app import app
 from moalloy_md.config import load_config
 from moalloy_md.errors import ConfigError, MoAlloyError, ModelError, RunDirectoryError
@@ -28,19 +27,7 @@ from moalloy_md.workflows.properties_vacancy import vacancy_migration
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    """The base model in a bundle whose TorchScript file is none."""
-    from moalloy_md.potentials.base import load_base
-    from moalloy_md.potentials.elements_subset import keep_elements
-    from moalloy_md.potentials.native_model import write_native
-
-    folder = tmp_path_factory.mktemp("base") / "bundle"
-    folder.mkdir()
-    model = load_base("small")
-    keep_elements(model, [42, 74])
-    energies = np.atleast_2d(model.atomic_energies_fn.atomic_energies.double().numpy())[0]
-    write_native(model, folder / NATIVE, head=0, dtype="float32", reference_energies=energies)
-    (folder / TORCHSCRIPT).write_bytes(b"none")
-    return seal(folder, ("Mo", "W"))
+    return base_bundle(tmp_path_factory.mktemp("base") / "bundle")
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +116,7 @@ def test_the_barrier_is_the_energy_of_the_symmetric_saddle(bundle):
 
 def fake_model(monkeypatch, calculator):
     """Let a bundle be evaluated by an ASE calculator of another kind."""
-    monkeypatch.setattr(properties_run, "_calculator", lambda config: calculator)
+    monkeypatch.setattr(properties_run, "bundle_calculator", lambda *_, **__: calculator)
 
 
 def test_a_model_without_a_bcc_minimum_is_refused(tmp_path, monkeypatch):
