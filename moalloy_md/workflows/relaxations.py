@@ -54,7 +54,7 @@ class Task:
     key: str
     """Readable; every task of a folder has its own."""
     atoms: Atoms
-    """Where the relaxation starts."""
+    """Where the relaxation starts. Constraints such as `ase.constraints.FixAtoms` hold."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,11 @@ def relax_one(
         As of `relax_all`.
     """
     atoms = Atoms(
-        task.atoms.numbers, task.atoms.positions, cell=task.atoms.cell, pbc=task.atoms.pbc
+        task.atoms.numbers,
+        task.atoms.positions,
+        cell=task.atoms.cell,
+        pbc=task.atoms.pbc,
+        constraint=task.atoms.constraints,
     )
     atoms.calc = calculator
     unrelaxed = float(atoms.get_potential_energy())
@@ -227,6 +231,7 @@ class _Job:
         parts = (
             structure_hash(atoms), self.sha256, self.engine, self.precision,
             f"{self.fmax_ev_per_angstrom:.9g}",
+            *(repr(held.todict()) for held in atoms.constraints),
         )  # fmt: skip
         return sha256(" ".join(parts).encode()).hexdigest()[:20]
 
