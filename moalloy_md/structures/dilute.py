@@ -140,18 +140,18 @@ def decorations(config: DiluteConfig) -> Iterator[Atoms]:
     pair_places = pair_sites(config, shells=config.shells) if config.pairs != "none" else []
     vacancy_places = pair_sites(config, shells=config.vacancy_shells)
     if config.pure:
-        yield _decorated(config, ())
+        yield decorated(config, ())
     if config.singles:
         for x in config.dopants:
-            yield _decorated(config, (x,))
+            yield decorated(config, (x,))
     for place in pair_places:
         for x, y in _element_pairs(config):
-            yield _decorated(config, (x, y), place)
+            yield decorated(config, (x, y), place)
     if config.vacancy_shells:
-        yield _decorated(config, (VACANCY,))
+        yield decorated(config, (VACANCY,))
     for place in vacancy_places:
         for x in config.dopants:
-            yield _decorated(config, (x, VACANCY), place)
+            yield decorated(config, (x, VACANCY), place)
 
 
 def _element_pairs(config: DiluteConfig) -> list[tuple[str, str]]:
@@ -160,8 +160,18 @@ def _element_pairs(config: DiluteConfig) -> list[tuple[str, str]]:
     return [(min(p), max(p)) for p in combinations_with_replacement(config.dopants, 2)]
 
 
-def _decorated(config: DiluteConfig, guests: Sequence[str], place: PairSite | None = None) -> Atoms:
-    """Put the guests on site 0 and on the place of a pair, and say what the cell is."""
+def decorated(config: HostCell, guests: Sequence[str], place: PairSite | None = None) -> Atoms:
+    """Put guests on site 0 and on the place of a pair, and say what the cell is.
+
+    Parameters
+    ----------
+    config
+        The supercell.
+    guests
+        None, one or two chemical symbols; `VACANCY` leaves a site empty.
+    place
+        Where the second one goes.
+    """
     atoms = host_atoms(config)
     sites = (0,) if place is None else (0, place.site)
     for site, guest in zip(sites, guests, strict=False):  # no guests: the pure host
