@@ -1,0 +1,93 @@
+"""in.minimize against LAMMPS's own EAM crystal of ASE, and after a kill."""
+
+import numpy as np
+import pytest
+from ase.calculators.eam import EAM
+from ase.optimize import LBFGS
+from support.tungsten import potential, variables, write_crystal
+
+from moalloy_md.errors import LammpsError
+from moalloy_md.lammps.frames import read_frame
+from moalloy_md.lammps.inputs import input_file
+from moalloy_md.lammps.logs import read_run
+from moalloy_md.lammps.run import run_lammps
+
+
+class Struck(Exception):  # noqa: N818  not an error of the package
+    pass
+
+
+def minimise(folder, *, on_step=None, **changes):
+    options = variables(**{"steps": 400, "force": 1e-3, **changes})
+    return run_lammps(input_file("in.minimize"), run_dir=folder, variables=options, on_step=on_step)
+
+
+def the_end(folder):
+    return read_frame_of(folder), read_run(folder)
+
+
+def read_frame_of(folder):
+    (folder / "minimized.dump").rename(folder / "0.dump")
+    return read_frame(folder / "0.dump")
+
+
+def test_a_vacancy_relaxes_as_in_ase(tmp_path):
+    atoms = write_crystal(tmp_path)
+    minimise(tmp_path)
+    found, thermo = the_end(tmp_path)
+    assert thermo.column("Fmax")[-1] <= 1e-3
+    assert len(found) == len(atoms)
+    atoms.calc = EAM(potential=str(potential()), form="alloy", elements=["W"])
+    LBFGS(atoms, logfile=None).run(fmax=1e-3)
+    assert thermo.column("PotEng")[-1] == pytest.approx(atoms.get_potential_energy(), abs=1e-3)
+    found.calc = atoms.calc
+    assert np.abs(found.get_forces()).max() < 3e-3  # digits of the dump
+
+
+def test_the_cell_goes_to_zero_pressure(tmp_path):
+    write_crystal(tmp_path, vacancy=False)
+    minimise(tmp_path, cell="iso", bulk_modulus_gpa=310)
+    found, thermo = the_end(tmp_path)
+    assert abs(thermo.column("Press")[-1]) < 300
+    assert thermo.column("Fmax")[-1] <= 1e-3
+    edge = (2 * found.get_volume() / len(found)) ** (1 / 3)
+    assert edge == pytest.approx(3.1652, abs=2e-3)  # the potential's own lattice parameter
+
+
+def test_killed_it_goes_on(tmp_path):
+    def strike(step, _):
+        if step >= 5:
+            raise Struck
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        write_crystal(folder, repeat=(3, 3, 3))
+    with pytest.raises(Struck):
+        minimise(parts, on_step=strike, restart_interval=2, force=1e-6)
+    assert not (parts / "minimized.dump").exists()
+    for folder in (whole, parts):
+        minimise(folder, restart_interval=2, force=1e-6)
+    starts = sorted(int(path.name.split(".")[1]) for path in parts.glob("log.*.lammps"))
+    assert len(starts) == 2
+    assert 4 <= starts[1] <= 8
+    energies = [the_end(folder)[1].column("PotEng")[-1] for folder in (whole, parts)]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-6)
+
+
+def test_steps_end_it_and_more_steps_go_on(tmp_path):
+    write_crystal(tmp_path, repeat=(3, 3, 3))
+    minimise(tmp_path, steps=3)
+    _, thermo = the_end(tmp_path)
+    assert thermo.steps[-1] == 3
+    left = thermo.column("Fmax")[-1]
+    assert left > 1e-3
+    minimise(tmp_path, steps=3)  # nothing to do, and the structure is there again
+    minimise(tmp_path, steps=400)
+    _, thermo = the_end(tmp_path)
+    assert thermo.column("Fmax")[-1] <= 1e-3 < left
+
+
+def test_a_cell_that_finds_no_pressure_is_told(tmp_path):
+    write_crystal(tmp_path, vacancy=False)
+    with pytest.raises(LammpsError, match="give the bulk modulus"):
+        minimise(tmp_path, cell="iso", bulk_modulus_gpa=140)
