@@ -3,7 +3,7 @@
 #   make quickstart   the whole chain on bundled data: quickstart/report.html
 #   make test         every check that needs no hours
 #   make lint         ruff, mypy, clang-format
-#   make docs         docs/options.md anew, from config.py
+#   make docs         docs/options.md anew, from config.py, and the pages: docs/_build/html/docs/index.html
 #   make bench        speed beside mace-torch and symmetrix-xl; wants an idle machine
 PYTHON ?= python3
 VENV := .venv
@@ -59,6 +59,7 @@ format: venv
 
 docs: venv
 	$(BIN)/python docs/generate_options.py
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -b html . docs/_build/html
 
 bench: venv
 	$(BIN)/python benchmarks/engine_speed.py

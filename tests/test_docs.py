@@ -2,18 +2,30 @@
 
 import importlib.util
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
+from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.workflows.study_config import StudyConfig
 from moalloy_md.workflows.thermal_config import ThermalConfig
 
 TOP = Path(__file__).parent.parent
-PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", *sorted((TOP / "docs").glob("*.md"))]
+PAGES = [
+    TOP / "README.md",
+    TOP / "CONTRIBUTING.md",
+    TOP / "lammps_inputs" / "README.md",
+    *sorted((TOP / "docs").rglob("*.md")),
+    *sorted((TOP / "examples").glob("*/README.md")),
+]
+PAGES = [page for page in PAGES if "_build" not in page.parts]
 
 
 def test_option_tables_are_up_to_date():
@@ -63,3 +75,42 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def command_lines(page):
+    """Lines of code that call moalloy, as words; what continues on the next line is joined."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text())
+    for line in text.splitlines():
+        found = re.match(r"(?:    |)(?:\S+=\S+ )*moalloy ([a-z].*)$", line)
+        for call in found[1].split(" && moalloy ") if found else ():
+            yield shlex.split(call, comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(TOP)))
+def test_commands_in_the_pages_exist(page):
+    """With every option that a page gives them."""
+    for words in command_lines(page):
+        command, call = typer.main.get_command(app), " ".join(words)
+        while hasattr(command, "commands"):
+            name = words.pop(0)
+            assert name in command.commands, f"moalloy {call}: no {name}"
+            command = command.commands[name]
+        known = {option for parameter in command.params for option in parameter.opts}
+        for word in words:
+            if word.startswith("--"):
+                option = word.split("=")[0]
+                assert option in known | {"--help"}, f"moalloy {call}: no {option}"
+
+
+def test_pages_are_built_without_a_warning(tmp_path):
+    """A page that no other leads to, a link into nothing, a docstring that is no reST."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(TOP / "docs")]
+    done = subprocess.run(
+        [*command, "-b", "html", str(TOP), str(tmp_path / "html")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "html" / "docs" / "equations.html").read_text()
+    assert "estimate_mean" in page
