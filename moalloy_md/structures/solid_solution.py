@@ -100,6 +100,23 @@ def solid_solution(
     ConfigError
         If a symbol is unknown, a fraction is not between 0 and 1, or no host atom is left.
     """
+    atoms = bulk(host, lattice, a=lattice_parameter_angstrom, cubic=True).repeat(repeat)
+    counts = dopant_counts(dopants, n_sites=len(atoms), host=host)
+    sites = iter(np.random.default_rng(seed).permutation(len(atoms)))
+    for symbol, count in counts.items():
+        for _ in range(count):
+            atoms.symbols[next(sites)] = symbol
+    return atoms
+
+
+def dopant_counts(dopants: dict[str, float], *, n_sites: int, host: str) -> dict[str, int]:
+    """Return how many atoms of each dopant fractions stand for: rounded, but at least one.
+
+    Raises
+    ------
+    ConfigError
+        If a symbol is unknown, a fraction is not between 0 and 1, or no host atom is left.
+    """
     for symbol, fraction in dopants.items():
         atomic_number(symbol)
         if symbol == host or not 0.0 <= fraction <= 1.0:
@@ -107,18 +124,13 @@ def solid_solution(
                 f"expected dopants other than {host} with fractions from 0 to 1, found "
                 f"{symbol} {fraction:g}"
             )
-    atoms = bulk(host, lattice, a=lattice_parameter_angstrom, cubic=True).repeat(repeat)
     counts = {
-        symbol: max(1, round(fraction * len(atoms))) if fraction > 0 else 0
+        symbol: max(1, round(fraction * n_sites)) if fraction > 0 else 0
         for symbol, fraction in dopants.items()
     }
-    if sum(counts.values()) >= len(atoms):
+    if sum(counts.values()) >= n_sites:
         raise ConfigError(
-            f"expected fewer dopants than the {len(atoms)} sites, found {sum(counts.values())}: "
+            f"expected fewer dopants than the {n_sites} sites, found {sum(counts.values())}: "
             "lower the fractions or repeat the cell more often"
         )
-    sites = iter(np.random.default_rng(seed).permutation(len(atoms)))
-    for symbol, count in counts.items():
-        for _ in range(count):
-            atoms.symbols[next(sites)] = symbol
-    return atoms
+    return counts

@@ -64,6 +64,7 @@ def cost_table(
             seconds[run.n_atoms] = seconds_per_step(out, run, start)
         label = f"{run.name.split('/')[0]}, {run.input}"
         is_done = run.name in done
+        hours = run.steps * run.evaluations_per_step * seconds[run.n_atoms] / 3600
         frames = run.steps // start.config.dump_interval + 1
         key = (label, run.input, run.steps)
         line = lines.get(key, CostLine(label, 0, 0, run.n_atoms, run.steps, 0.0, 0.0))
@@ -73,7 +74,7 @@ def cost_table(
             line.n_done + is_done,
             run.n_atoms,
             run.steps,
-            line.hours + (0.0 if is_done else run.steps * seconds[run.n_atoms] / 3600),
+            line.hours + (0.0 if is_done else hours),
             line.gigabytes + frames * run.n_atoms * _BYTES_PER_ATOM / 1e9,
         )
     return list(lines.values())

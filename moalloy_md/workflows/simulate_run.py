@@ -4,6 +4,7 @@ Everything that it needs is in the folder of the simulation, so it can be starte
 another machine of a cluster too, and again after a kill.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from moalloy_md.workflows.simulate_potential import Potential
 from moalloy_md.workflows.simulate_watch import Watcher
 
 RUNS, RESULTS = "runs", "results.json"
+#: LAMMPS's random number generators want seeds from 1 on, below this.
+_MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class SimulationRun:
     """Whether more steps go on where fewer ended."""
     about: dict[str, Any] = field(default_factory=dict)
     """What the topic wants to know again: composition and the like."""
+    evaluations_per_step: float = 1.0
+    """Energies that a time step costs: more than one where atoms swap."""
 
 
 #: What a topic computes of a run that LAMMPS has finished.
@@ -56,6 +61,11 @@ class Start:
     potential: Potential
     analyse: AnalyseRun
     ranks: int = 1
+
+
+def seed_of(name: str, seed: int) -> int:
+    """Return a seed that differs from run to run, and stays when others are added."""
+    return (zlib.crc32(name.encode()) + seed) % (_MAX_SEED - 1) + 1
 
 
 def write_plan(out: Path, config: SimulationConfig, runs: list[SimulationRun]) -> None:

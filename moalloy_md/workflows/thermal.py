@@ -1,6 +1,5 @@
 """``moalloy simulate thermal``: what dopants do to a crystal when it gets hot."""
 
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,13 +13,10 @@ from moalloy_md.rundir import RunDirectory, now, replacing
 from moalloy_md.structures.solid_solution import solid_solution
 from moalloy_md.workflows.run_plan import Executor, Outcome
 from moalloy_md.workflows.simulate import Topic, simulate
-from moalloy_md.workflows.simulate_run import SimulationRun, read_plan, results
+from moalloy_md.workflows.simulate_run import SimulationRun, read_plan, results, seed_of
 from moalloy_md.workflows.thermal_analysis import analyse_run
 from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig
 from moalloy_md.workflows.thermal_results import ThermalResults, collect, write_results
-
-#: LAMMPS's random number generators want seeds from 1 on, below this.
-_MAX_SEED = 2**31 - 1
 
 
 def thermal(
@@ -92,10 +88,6 @@ def _identity(config: ThermalConfig) -> dict[str, Any]:
     }
 
 
-def _elements(config: ThermalConfig) -> set[str]:
-    return {config.host, *(x for dopants in config.compositions.values() for x in dopants)}
-
-
 def _plan(config: ThermalConfig, out: Path) -> list[SimulationRun]:
     """Write the structure of each composition, and list its runs."""
     runs: list[SimulationRun] = []
@@ -106,7 +98,7 @@ def _plan(config: ThermalConfig, out: Path) -> list[SimulationRun]:
             lattice_parameter_angstrom=config.edge_angstrom,
             host=config.host,
             lattice=config.lattice,
-            seed=_seed(config, name),
+            seed=seed_of(name, config.seed),
         )
         elements = (config.host, *dopants)
         structure = f"structures/{name}.data"
@@ -136,7 +128,7 @@ def _runs_of(config: ThermalConfig, common: SimulationRun) -> Iterator[Simulatio
             variables={
                 **common.variables,
                 "temperature_k": temperature,
-                "seed": _seed(config, name),
+                "seed": seed_of(name, config.seed),
             },
             about={**common.about, "kind": "npt", "temperature_k": temperature},
         )
@@ -152,22 +144,17 @@ def _ramp(config: ThermalConfig, ramp: Ramp, common: SimulationRun) -> Simulatio
         name=name,
         input="in.ramp",
         steps=ramp.steps,
-        variables={**common.variables, **ends, "seed": _seed(config, name)},
+        variables={**common.variables, **ends, "seed": seed_of(name, config.seed)},
         extendable=False,
         about={**common.about, "kind": "ramp", **ends},
     )
-
-
-def _seed(config: ThermalConfig, name: str) -> int:
-    """Return a seed that differs from run to run, and stays when others are added."""
-    return (zlib.crc32(name.encode()) + config.seed) % (_MAX_SEED - 1) + 1
 
 
 TOPIC = Topic(
     name="thermal",
     config=ThermalConfig,
     identity=_identity,
-    elements=_elements,
+    elements=lambda config: config.symbols,
     plan=_plan,
     analyse=analyse_run,
 )

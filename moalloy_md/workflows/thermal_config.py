@@ -1,11 +1,10 @@
 """Settings of ``moalloy simulate thermal``."""
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from moalloy_md.config import StrictModel
 from moalloy_md.elements import ChemicalSymbol
-from moalloy_md.structures.host import HostCell
-from moalloy_md.workflows.simulate_config import SimulationConfig
+from moalloy_md.workflows.alloy_config import AlloyConfig
 
 
 class Ramp(StrictModel):
@@ -30,7 +29,7 @@ class Ramp(StrictModel):
         return self
 
 
-class ThermalConfig(HostCell, SimulationConfig):
+class ThermalConfig(AlloyConfig):
     """Settings of ``moalloy simulate thermal``."""
 
     compositions: dict[str, dict[ChemicalSymbol, float]] = Field(default={"pure": {}}, min_length=1)
@@ -49,46 +48,8 @@ class ThermalConfig(HostCell, SimulationConfig):
     rdf_cutoff_angstrom: float = Field(default=8.0, gt=2.0)
     """Largest distance of the radial distribution function, Å."""
 
-    @field_validator("compositions")
-    @classmethod
-    def _names_are_folders(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-        for name, dopants in value.items():
-            if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-                raise ValueError(
-                    f"names: expected letters, digits, - _ and ., found {name!r}: they become folders"
-                )
-            for symbol, fraction in dopants.items():
-                if not 0 < fraction < 1:
-                    raise ValueError(
-                        f"{name}.{symbol}: expected an atomic fraction between 0 and 1, found "
-                        f"{fraction:g}"
-                    )
-        return value
-
-    @field_validator("temperatures_k")
-    @classmethod
-    def _temperatures_make_sense(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        cold = [t for t in value if t <= 0]
-        if cold:
-            raise ValueError(f"expected temperatures above 0 K, found {cold[0]:g}")
-        if len(set(value)) < len(value):
-            raise ValueError(f"expected different temperatures, found {list(value)}")
-        return tuple(sorted(value))
-
     @model_validator(mode="after")
-    def _compositions_fit(self) -> "ThermalConfig":
+    def _lattice_is_bcc(self) -> "ThermalConfig":
         if self.lattice != "bcc":
             raise ValueError(f"lattice: expected bcc, found {self.lattice}")
-        for name, dopants in self.compositions.items():
-            if self.host in dopants:
-                raise ValueError(
-                    f"compositions.{name}: expected dopants other than the host, found {self.host}"
-                )
-            for symbol, fraction in dopants.items():
-                if round(fraction * self.n_sites) == 0:
-                    raise ValueError(
-                        f"compositions.{name}.{symbol}: expected a fraction that gives an atom, found "
-                        f"{fraction:g} of {self.n_sites} sites. Give at least {1 / self.n_sites:.2g}, "
-                        "or a larger repeat"
-                    )
         return self
