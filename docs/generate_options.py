@@ -36,6 +36,7 @@ from moalloy_md.potentials.train_config import (
     TrainConfig,
 )
 from moalloy_md.structures.dilute import DiluteConfig
+from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig
 from moalloy_md.structures.solid_solution import RandomConfig
 from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig
@@ -92,6 +93,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ),
     ("`moalloy structures dilute --config`", (DiluteConfig, Variant)),
     ("`moalloy structures random --config`", (RandomConfig,)),
+    ("`moalloy structures gb --config`", (GrainBoundaryConfig,)),
     ("`moalloy structures vasp --config`", (VaspConfig,)),
     (
         "`moalloy dataset label --config`",

@@ -19,19 +19,43 @@ MO_EDGE_ANGSTROM: dict[LatticeName, float] = {"bcc": 12.65 / 4, "fcc": 12.02 / 3
 DEFAULT_REPEAT: dict[LatticeName, int] = {"bcc": 4, "fcc": 3}
 
 
-class HostCell(StrictModel):
-    """The supercell of the host in which dopants are put."""
+class HostCrystal(StrictModel):
+    """The crystal of the host."""
 
     host: ChemicalSymbol = HOST
     """Chemical symbol of the host."""
     lattice: LatticeName = "bcc"
     """Crystal structure: bcc or fcc."""
-    repeat: tuple[int, int, int] | None = None
-    """Cubic cells along x, y and z; one number stands for three equal ones. 4 for bcc (128
-    atoms) and 3 for fcc (108 atoms) unless said."""
     lattice_parameter_angstrom: float | None = Field(default=None, gt=1.0, le=10.0)
     """Edge of the cubic cell, Å. For Mo, unless said, 3.1625 Å (bcc) and 4.0067 Å (fcc): DFT with
     PBE. Other hosts have no default."""
+
+    @model_validator(mode="after")
+    def _edge_is_known(self) -> "HostCrystal":
+        if self.lattice_parameter_angstrom is None and self.host != HOST:
+            raise ValueError(
+                f"expected lattice_parameter_angstrom for the host {self.host}: only {HOST} has a "
+                "default"
+            )
+        return self
+
+    @property
+    def edge_angstrom(self) -> float:
+        """Edge of the cubic cell, Å."""
+        return self.lattice_parameter_angstrom or MO_EDGE_ANGSTROM[self.lattice]
+
+    @property
+    def has_default_edge(self) -> bool:
+        """Whether the edge is the host's usual one, which names need not repeat."""
+        return self.host == HOST and self.edge_angstrom == MO_EDGE_ANGSTROM[self.lattice]
+
+
+class HostCell(HostCrystal):
+    """The supercell of the host in which dopants are put."""
+
+    repeat: tuple[int, int, int] | None = None
+    """Cubic cells along x, y and z; one number stands for three equal ones. 4 for bcc (128
+    atoms) and 3 for fcc (108 atoms) unless said."""
 
     @field_validator("repeat", mode="before")
     @classmethod
@@ -49,15 +73,6 @@ class HostCell(StrictModel):
             raise ValueError("expected numbers of cells from 1 on")
         return value
 
-    @model_validator(mode="after")
-    def _edge_is_known(self) -> "HostCell":
-        if self.lattice_parameter_angstrom is None and self.host != HOST:
-            raise ValueError(
-                f"expected lattice_parameter_angstrom for the host {self.host}: only {HOST} has a "
-                "default"
-            )
-        return self
-
     @property
     def cells(self) -> tuple[int, int, int]:
         """Cubic cells along x, y and z."""
@@ -68,16 +83,6 @@ class HostCell(StrictModel):
         """Sites of the supercell."""
         x, y, z = self.cells
         return x * y * z * SITES_PER_CUBE[self.lattice]
-
-    @property
-    def edge_angstrom(self) -> float:
-        """Edge of the cubic cell, Å."""
-        return self.lattice_parameter_angstrom or MO_EDGE_ANGSTROM[self.lattice]
-
-    @property
-    def has_default_edge(self) -> bool:
-        """Whether the edge is the host's usual one, which names need not repeat."""
-        return self.host == HOST and self.edge_angstrom == MO_EDGE_ANGSTROM[self.lattice]
 
     @property
     def label(self) -> str:

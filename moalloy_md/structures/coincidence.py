@@ -1,0 +1,390 @@
+"""Coincidence-site lattices of cubic crystals: what two grains have in common at a boundary.
+
+A boundary is named by the axis and the Σ of its rotation and by its plane, in the coordinates of the
+lower grain: Σ5 [001] (310). pymatgen-core finds the rotation and the coincidence lattice. All vectors
+here are whole numbers of halves of the cubic edge where they belong to a crystal, and Å over the edge
+where they belong to the cell.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from math import gcd, isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moalloy_md.errors import ConfigError, MoAlloyError
+from moalloy_md.structures.lattice import LatticeName, cubic_rotations, primitive_vectors
+
+Miller = tuple[int, int, int]
+
+#: Combinations of coincidence vectors in which a rectangular cell is looked for.
+_REACH = 8
+#: A rectangular cell this many times larger than the smallest is preferred to an oblique one.
+_RECTANGLE_FACTOR = 4.0
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A crystal as a stack of lattice planes, whole numbers of halves of the cubic edge.
+
+    Attributes
+    ----------
+    plane
+        Miller indices, the normal that points upwards.
+    in_plane
+        Primitive vectors of one lattice plane as rows, ``(2, 3)``.
+    step
+        From a lattice plane to the next above it, ``(3,)``.
+    """
+
+    plane: Miller
+    in_plane: NDArray[np.int64]
+    step: NDArray[np.int64]
+
+    @property
+    def spacing(self) -> float:
+        """Distance of neighbouring planes over the cubic edge."""
+        return float(self.step @ self.plane) / (2 * float(np.linalg.norm(self.plane)))
+
+
+@dataclass(frozen=True)
+class Coincidence:
+    """Two grains of one crystal that share a coincidence-site lattice, and a plane between them.
+
+    The cell's x is along its first vector, z along the normal of the plane, upwards.
+
+    Attributes
+    ----------
+    sigma
+        Volume of the coincidence lattice's primitive cell over that of the crystal.
+    axis
+        Of the rotation, the same in both grains.
+    angle_deg
+        Of the rotation, degrees.
+    lower, upper
+        The grains' lattice planes; their Miller indices are those of each grain's own axes.
+    orientations
+        ``(2, 3, 3)``: crystal coordinates of the lower and of the upper grain to those of the cell,
+        ``x_cell = orientation @ x_crystal``.
+    plane_cell
+        Vectors in the boundary plane after which both grains repeat, as rows, ``(2, 2)``, over the
+        cubic edge; rectangular where a small one is.
+    """
+
+    sigma: int
+    axis: Miller
+    angle_deg: float
+    lower: Layers
+    upper: Layers
+    orientations: NDArray[np.float64]
+    plane_cell: NDArray[np.float64]
+
+    @property
+    def area(self) -> float:
+        """Area of the cell in the boundary plane over the square of the cubic edge."""
+        return float(abs(np.linalg.det(self.plane_cell)))
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether both grains end with the same kind of lattice plane."""
+        return sorted(map(abs, self.lower.plane)) == sorted(map(abs, self.upper.plane))
+
+    @property
+    def kind(self) -> str:
+        """``tilt`` (the axis lies in the plane), ``twist`` (it is its normal), or ``mixed``."""
+        if not np.any(np.cross(self.axis, self.lower.plane)):
+            return "twist"
+        return "tilt" if np.dot(self.axis, self.lower.plane) == 0 else "mixed"
+
+    def in_plane(self, grain: int) -> NDArray[np.float64]:
+        """Primitive vectors of a lattice plane in the cell, as rows, ``(2, 2)``, over the edge."""
+        vectors = (self.lower, self.upper)[grain].in_plane / 2 @ self.orientations[grain].T
+        return np.asarray(vectors[:, :2], dtype=np.float64)
+
+    def step(self, grain: int) -> NDArray[np.float64]:
+        """From a lattice plane to the next above it in the cell, ``(3,)``, over the edge."""
+        return np.asarray(
+            self.orientations[grain] @ ((self.lower, self.upper)[grain].step / 2), dtype=np.float64
+        )
+
+    @cached_property
+    def displacement_cell(self) -> NDArray[np.float64]:
+        """Primitive vectors of the displacements that change nothing, as rows, ``(2, 2)``.
+
+        Moving the upper grain by a vector of a lattice plane of either grain gives the same boundary:
+        shifts differ only within the cell of the sum of both plane lattices. Over the cubic edge.
+        """
+        rotation = (
+            self.orientations[0].T @ self.orientations[1]
+        )  # upper grain's axes to the lower's
+        scaled = np.rint(rotation * self.sigma)
+        in_lower = np.vstack([self.sigma * self.lower.in_plane, self.upper.in_plane @ scaled.T])
+        basis = _shortest(_lattice_basis(np.rint(in_lower).astype(np.int64)))
+        vectors = basis / (2 * self.sigma) @ self.orientations[0].T
+        return np.asarray(vectors[:, :2], dtype=np.float64)
+
+    def equivalent_shifts(
+        self, shift: NDArray[np.float64], *, exchange: bool = True
+    ) -> NDArray[np.float64]:
+        """Shifts that give the same boundary, turned or mirrored, ``(n, 2)``, over the cubic edge.
+
+        Of the operations of the cube those that leave both grains and the normal as they are, and those
+        that exchange the grains and turn the normal round; each holds but for a displacement that
+        changes nothing.
+
+        Parameters
+        ----------
+        shift
+            Of the upper grain from where the grains have a coincidence site in the boundary, ``(2,)``.
+        exchange
+            Whether to count those that exchange the grains.
+        """
+        one, two = self.orientations
+        maps = [
+            g[:2, :2]
+            for g in (one @ o @ one.T for o in cubic_rotations())
+            if _is_cubic(two.T @ g @ two) and abs(g[2, 2] - 1) < _EPSILON
+        ]
+        if exchange:
+            maps += [
+                -g[:2, :2]
+                for g in (two @ o @ one.T for o in cubic_rotations())
+                if _is_cubic(one.T @ g @ two) and abs(g[2, 2] + 1) < _EPSILON
+            ]
+        from_plane_to_plane = self.step(1)[:2]  # how the planes at the boundary lie at no shift
+        return np.array([m @ (shift + from_plane_to_plane) - from_plane_to_plane for m in maps])
+
+
+def coincidence(
+    *, lattice: LatticeName, axis: Miller, sigma: int, plane: Miller, angle_deg: float | None = None
+) -> Coincidence:
+    """Find the rotation and the common cell of a boundary.
+
+    Parameters
+    ----------
+    lattice
+        Of the crystal.
+    axis
+        Of the rotation.
+    sigma
+        Density of lattice sites over that of coincidence sites; odd.
+    plane
+        Boundary plane in the lower grain's axes.
+    angle_deg
+        Angle of the rotation, degrees: one of those that have this Σ. Where None, the one with the
+        smallest cell: for a plane that allows it, the symmetric boundary.
+
+    Raises
+    ------
+    ConfigError
+        If the axis has no rotation of this Σ, or none of this angle.
+    """
+    axis, plane = _reduced(axis), _reduced(plane)
+    angles = rotation_angles(axis, sigma)
+    if angle_deg is not None:
+        near = [angle for angle in angles if abs(angle - angle_deg) < 0.1]
+        if not near:
+            raise ConfigError(
+                f"expected an angle of Σ{sigma} {_indices(axis)}: "
+                f"{', '.join(f'{angle:.2f}' for angle in angles)} degrees, found {angle_deg:g}"
+            )
+        angles = near
+    found = [_coincidence(lattice, axis, sigma, plane, angle) for angle in angles]
+    return min(found, key=lambda one: (round(one.area, 6), one.angle_deg))
+
+
+def rotation_angles(axis: Miller, sigma: int) -> list[float]:
+    """Angles up to 180 degrees of the rotations about an axis that have this Σ.
+
+    ``tan(θ/2) = (n/m) √N`` with ``N = h² + k² + l²``, where Σ is what remains of ``m² + N n²`` once it is
+    divided by 2 as often as it can be (S. Ranganathan, Acta Crystallographica 21 (1966) 197).
+
+    Raises
+    ------
+    ConfigError
+        If there are none: the nearest Σ that the axis has are named.
+    """
+    found = _angles(axis, sigma)
+    if not found:
+        have = [s for s in range(3, max(sigma, 10) + 30, 2) if _angles(axis, s)]
+        near = sorted(sorted(have, key=lambda s: abs(s - sigma))[:6])
+        raise ConfigError(
+            f"expected a Σ that rotations about {_indices(axis)} have, such as "
+            f"{', '.join(map(str, near))}, found {sigma}"
+        )
+    return found
+
+
+def layers(lattice: LatticeName, plane: Miller) -> Layers:
+    """Take a crystal apart into its lattice planes.
+
+    Parameters
+    ----------
+    lattice
+        Of the crystal.
+    plane
+        Miller indices in the cubic axes, without a common divisor.
+    """
+    rows = primitive_vectors(lattice).copy()
+    # Euclid's algorithm on the heights: two vectors come to lie in the plane, the third is the step
+    while np.count_nonzero(heights := rows @ plane) > 1:
+        used = np.flatnonzero(heights)
+        smallest = used[np.argmin(np.abs(heights[used]))]
+        for row in used:
+            if row != smallest:
+                rows[row] -= (heights[row] // heights[smallest]) * rows[smallest]
+    heights = rows @ plane
+    step = rows[heights != 0][0] * np.sign(heights.sum())
+    return Layers(plane, _shortest(rows[heights == 0]), step)
+
+
+def _angles(axis: Miller, sigma: int) -> list[float]:
+    squared = sum(h * h for h in axis)
+    found = set()
+    for n in range(isqrt(4 * sigma // squared) + 2):
+        for m in range(isqrt(4 * sigma) + 2):
+            whole = m * m + squared * n * n
+            while whole and whole % 2 == 0:
+                whole //= 2
+            if n and gcd(m, n) == 1 and whole == sigma:
+                found.add(round(2 * np.degrees(np.arctan2(n * np.sqrt(squared), m)), 9))
+    return sorted(float(angle) for angle in found)
+
+
+def _coincidence(
+    lattice: LatticeName, axis: Miller, sigma: int, plane: Miller, angle: float
+) -> Coincidence:
+    lower, upper = _common_vectors(lattice, axis, plane, angle)
+    rotation = np.linalg.solve(lower, upper).T  # x_upper = rotation @ x_lower
+    volume = abs(np.linalg.det(lower)) / abs(np.linalg.det(primitive_vectors(lattice)))
+    turned = np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
+    if not (
+        abs(volume - sigma) < _EPSILON
+        and abs(turned - angle) < 1e-3
+        and np.allclose(rotation @ axis, axis, atol=_EPSILON)
+        and np.allclose(lower[:2] @ plane, 0, atol=_EPSILON)
+    ):
+        raise MoAlloyError(
+            f"pymatgen-core: expected Σ{sigma} by {angle:.3f}° about {_indices(axis)}, found "
+            f"Σ{volume:.3f} by {turned:.3f}°. Install the version that constraints.txt names"
+        )
+    cell = _rectangle(_shortest(np.rint(lower[:2]).astype(np.int64)), plane)
+    x, z = cell[0] / np.linalg.norm(cell[0]), np.array(plane) / np.linalg.norm(plane)
+    orientation = np.array([x, np.cross(z, x), z])
+    return Coincidence(
+        sigma=sigma,
+        axis=axis,
+        angle_deg=angle,
+        lower=layers(lattice, plane),
+        upper=layers(lattice, _reduced(np.rint(rotation @ plane * sigma).astype(int).tolist())),
+        orientations=np.array([orientation, orientation @ rotation.T]),
+        plane_cell=(cell / 2 @ orientation.T)[:, :2],
+    )
+
+
+def _common_vectors(
+    lattice: LatticeName, axis: Miller, plane: Miller, angle: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Vectors of the coincidence lattice in each grain's axes; the first two lie in the plane."""
+    primitive = primitive_vectors(lattice) / 2
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # it warns of what the caller checks
+        from pymatgen.core.interface import GrainBoundaryGenerator
+
+        try:
+            lower, upper = GrainBoundaryGenerator.get_trans_mat(
+                r_axis=axis,
+                angle=angle,
+                trans_cry=primitive,
+                lat_type="c",
+                surface=plane,
+                max_search=20,
+            )
+        except (RuntimeError, ValueError):
+            lower = upper = np.zeros((3, 3))
+    if abs(np.linalg.det(lower)) < _EPSILON:
+        raise ConfigError(
+            f"plane: expected one with a small common cell, found {_indices(plane)} for {angle:.2f}° about "
+            f"{_indices(axis)}, for which pymatgen-core finds none. Choose lower indices"
+        )
+    return 2 * lower @ primitive, 2 * upper @ primitive
+
+
+def _is_cubic(matrix: NDArray[np.float64]) -> bool:
+    """Whether a rotation or reflection is one of the cube's."""
+    return bool(np.abs(matrix - np.rint(matrix)).max() < _EPSILON)
+
+
+def _rectangle(vectors: NDArray[np.int64], plane: Miller) -> NDArray[np.int64]:
+    """Return the smallest rectangular cell of a lattice in a plane, or its own where that is large."""
+    combined = np.array(list(_combinations())) @ vectors
+    area = np.linalg.norm(np.cross(*vectors))
+    lengths = (combined**2).sum(axis=1)
+    pairs = [
+        (lengths[i] * lengths[j], i, j)
+        for i, j in combinations(range(len(combined)), 2)
+        if combined[i] @ combined[j] == 0
+    ]
+    if pairs:
+        squared, i, j = min(pairs)
+        if np.sqrt(squared) <= _RECTANGLE_FACTOR * area + _EPSILON:
+            vectors = np.array(
+                sorted(combined[[i, j]].tolist(), key=lambda v: sum(x * x for x in v))
+            )
+    if np.dot(np.cross(*vectors), plane) < 0:
+        vectors = np.array([vectors[0], -vectors[1]])
+    return vectors
+
+
+def _combinations() -> Iterator[tuple[int, int]]:
+    """Factors of two vectors, of each line through the origin the shortest."""
+    for i in range(_REACH + 1):
+        for j in range(-_REACH, _REACH + 1):
+            if gcd(i, j) == 1 and (i > 0 or j > 0):
+                yield i, j
+
+
+def _lattice_basis(generators: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Basis of the lattice that whole-number vectors generate, by Euclid's algorithm."""
+    rows = generators.copy()
+    basis = []
+    for column in range(rows.shape[1]):
+        while np.count_nonzero(rows[:, column]) > 1:
+            used = np.flatnonzero(rows[:, column])
+            smallest = used[np.argmin(np.abs(rows[used, column]))]
+            for row in used:
+                if row != smallest:
+                    rows[row] -= (rows[row, column] // rows[smallest, column]) * rows[smallest]
+        chosen = rows[:, column] != 0
+        basis.extend(rows[chosen])
+        rows = rows[~chosen]
+    return np.array(basis)
+
+
+def _shortest(basis: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Reduce a basis of two vectors to the shortest ones (Lagrange)."""
+    a, b = basis
+    while True:
+        if a @ a > b @ b:
+            a, b = b, a
+        factor = int(np.rint((a @ b) / (a @ a)))
+        if factor == 0:
+            return np.array([a, b])
+        b = b - factor * a
+
+
+def _reduced(indices: "Miller | list[int]") -> Miller:
+    divisor = gcd(*indices)
+    h, k, l = (int(index) // divisor for index in indices)  # noqa: E741  Miller's names
+    return h, k, l
+
+
+def _indices(indices: Miller) -> str:
+    return f"[{' '.join(map(str, indices))}]"
