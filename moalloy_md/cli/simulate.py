@@ -14,28 +14,34 @@ app = typer.Typer(
 )
 
 
+OutOption = Annotated[Path, typer.Option(help="Folder to make, or to go on with.")]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option(help="Bundle with the model. Other potentials and committees: --config."),
+]
+SettingsOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file with the settings of this topic: docs/options.md."),
+]
+RanksOption = Annotated[int, typer.Option("--np", min=1, help="MPI ranks of a run.")]
+ProcessesOption = Annotated[int, typer.Option("--np", min=1, help="Cells relaxed at once.")]
+SlurmOption = Annotated[bool, typer.Option("--slurm", help="Submit the work to SLURM and return.")]
+OnlyOption = Annotated[str | None, typer.Option(help="Name of a run, or the beginning of several.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what it would cost, and do nothing.")
+]
+
+
 @app.command("thermal")
 def thermal_command(
     *,
-    out: Annotated[Path, typer.Option(help="Folder to make, or to go on with.")],
-    bundle: Annotated[
-        Path | None,
-        typer.Option(help="Bundle with the model. Other potentials and committees: --config."),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="YAML file: compositions, size, temperatures, steps, ramp, SLURM."),
-    ] = None,
-    np: Annotated[int, typer.Option("--np", min=1, help="MPI ranks of a run.")] = 1,
-    slurm: Annotated[
-        bool, typer.Option("--slurm", help="Submit the runs as an array of jobs and return.")
-    ] = False,
-    only: Annotated[
-        str | None, typer.Option(help="Name of a run, or the beginning of several.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what the runs would cost, and do none.")
-    ] = False,
+    out: OutOption,
+    bundle: BundleOption = None,
+    config: SettingsOption = None,
+    np: RanksOption = 1,
+    slurm: SlurmOption = False,
+    only: OnlyOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Heat pure and doped crystals: expansion, heat capacity, vibration, structure, stability.
@@ -81,3 +87,33 @@ def thermal_command(
     show_outcome(found, console)
     if found.failed:
         raise typer.Exit(1)
+
+
+@app.command("interaction")
+def interaction_command(
+    *,
+    out: OutOption,
+    bundle: BundleOption = None,
+    config: SettingsOption = None,
+    np: ProcessesOption = 1,
+    slurm: SlurmOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Binding energies of dopants by neighbour shell: pairs, vacancies, triplets; beside DFT.
+
+    Leaves interaction.json, CSV tables and plots. Killed, the same command goes on; with more
+    dopants or shells in the file it adds what is missing.
+    """
+    from moalloy_md.config import load_config
+    from moalloy_md.workflows.interaction_config import InteractionConfig
+    from moalloy_md.workflows.interaction_shown import interaction_shown
+
+    settings = InteractionConfig() if config is None else load_config(config, InteractionConfig)
+    if bundle is not None:
+        if settings.bundle is not None:
+            raise ConfigError(f"expected either --bundle or bundle in {config}, found both")
+        settings = settings.model_copy(update={"bundle": bundle})
+    interaction_shown(
+        settings, out=out, processes=np, slurm=slurm, dry_run=dry_run, as_json=as_json
+    )

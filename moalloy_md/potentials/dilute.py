@@ -240,14 +240,29 @@ class _Pool:
         return min(allowed, key=lambda c: c.frame.energy_ev) if allowed else None
 
 
-def _shell(frame: Frame) -> str:
-    """Shell of the two dopant atoms in words."""
+def pair_contacts(frame: Frame) -> tuple[int, int] | None:
+    """Neighbour shell of a cell's two dopant atoms, and how many images are in it.
+
+    In a small cell the pair repeats as a chain or a net: the energy is that of all its contacts.
+
+    Returns
+    -------
+    tuple or None
+        None if the cell is no crystal, or the two are farther than fifth neighbours.
+    """
     fit = fit_lattice(frame.atoms)
     if fit is None:
-        return "shell unknown"
+        return None
     i, j = (k for k, x in enumerate(frame.atoms.symbols) if x != frame.host)
-    found = Neighbours(fit).between(i, j, n_shells=_N_SHELLS)
-    return "farther" if found is None else f"shell {found[0]}"
+    return Neighbours(fit).between(i, j, n_shells=_N_SHELLS)
+
+
+def _shell(frame: Frame) -> str:
+    """Shell of the two dopant atoms in words."""
+    found = pair_contacts(frame)
+    if found is None:
+        return "shell unknown" if fit_lattice(frame.atoms) is None else "farther"
+    return f"shell {found[0]}"
 
 
 def _difference(name: str, cells: Sequence[_Cell], signs: Sequence[int]) -> DiluteEnergy:

@@ -255,12 +255,6 @@ def _submit(
         arguments=[(out, about.name, run.name) for run in todo],
         console=console,
         options={"tasks_per_node": 1, "nodes": 1},
-        slurm_options={
-            "slurm_additional_parameters": (
-                {**({"requeue": True} if slurm.requeue else {}), **slurm.more}
-            ),
-            "slurm_setup": [f"module load {module}" for module in slurm.modules],
-            **({"slurm_account": slurm.account} if slurm.account else {}),
-        },
+        slurm_options=slurm.submitit_options,
         note=". The same command shows how they stand, and the results when they are done",
     )

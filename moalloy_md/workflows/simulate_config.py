@@ -1,7 +1,7 @@
 """Settings that all simulations of ``moalloy simulate`` share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -72,6 +72,18 @@ class SimulationSlurm(Slurm):
     """A job that reaches its wall time or is preempted is queued again and goes on."""
     max_requeues: int = Field(default=20, ge=0)
     """How often."""
+
+    @property
+    def submitit_options(self) -> dict[str, Any]:
+        """What submitit is told beside the options of every `Slurm`."""
+        return {
+            "slurm_additional_parameters": {
+                **({"requeue": True} if self.requeue else {}),
+                **self.more,
+            },
+            "slurm_setup": [f"module load {module}" for module in self.modules],
+            **({"slurm_account": self.account} if self.account else {}),
+        }
 
 
 class SimulationConfig(StrictModel):

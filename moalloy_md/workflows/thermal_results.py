@@ -1,6 +1,5 @@
 """The results of a thermal simulation: one table, pure beside doped, every number with its error."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from moalloy_md.analysis.thermal import (
     heat_capacity,
 )
 from moalloy_md.report.numbers import with_error_in_brackets
-from moalloy_md.rundir import replacing, write_json
+from moalloy_md.rundir import write_csv, write_json
 from moalloy_md.workflows.thermal_config import ThermalConfig
 
 RESULTS, TABLE, DIFFERENCES, RAMPS = (
@@ -192,9 +191,9 @@ def _fit(
 def write_results(results: ThermalResults, out: Path) -> None:
     """Write ``thermal.json`` and the tables as CSV."""
     write_json(out / RESULTS, as_dict(results))
-    _write_csv(out / TABLE, _rows(results))
-    _write_csv(out / DIFFERENCES, results.differences())
-    _write_csv(out / RAMPS, _ramp_rows(results))
+    write_csv(out / TABLE, _rows(results))
+    write_csv(out / DIFFERENCES, results.differences())
+    write_csv(out / RAMPS, _ramp_rows(results))
 
 
 def as_dict(results: ThermalResults) -> dict[str, Any]:
@@ -280,16 +279,6 @@ def _ramp_rows(results: ThermalResults) -> list[dict[str, Any]]:
             w["positions"], w["values"], w["errors"], w["n_samples"], strict=True
         )
     ]
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def show_results(results: ThermalResults, console: Console) -> None:

@@ -1,0 +1,302 @@
+"""``moalloy simulate interaction``: whether dopants attract one another, and how far they feel it."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from rich.console import Console
+
+from moalloy_md.bundle import Bundle, open_bundle
+from moalloy_md.errors import ConfigError, ModelError
+from moalloy_md.rundir import RunDirectory, now, open_run
+from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
+from moalloy_md.workflows.interaction_config import InteractionConfig
+from moalloy_md.workflows.interaction_plan import Plan, make_plan
+from moalloy_md.workflows.interaction_results import InteractionResults, collect, write_results
+from moalloy_md.workflows.interaction_validation import validate_interactions
+from moalloy_md.workflows.job_queue import job_queue, submit_array
+from moalloy_md.workflows.properties import crystal_at_minimum
+from moalloy_md.workflows.relaxations import count_done, relax_all
+from moalloy_md.workflows.run_plan import Executor
+
+KIND = "simulate interaction"
+CELLS = "cells"
+
+#: Where the search for the lattice parameter starts, Å: bcc from 2.2 to 4.4, fcc from 3.0 to 5.8.
+_START_ANGSTROM = {"bcc": 3.0, "fcc": 4.0}
+
+#: Evaluations of a relaxation to 0.003 eV/Å, measured over all pairs of 20 dopants in Mo.
+_EVALUATIONS = 9
+_TIMED = 3
+
+
+def interaction(
+    config: InteractionConfig,
+    *,
+    out: Path,
+    processes: int = 1,
+    console: Console | None = None,
+) -> InteractionResults:
+    """Compute binding energies of dopants; the same call goes on after a kill.
+
+    Parameters
+    ----------
+    config
+        What is computed.
+    out
+        Run directory: ``interaction.json``, CSV tables, plots, and ``cells`` with every relaxed
+        cell. More dopants, shells, triplets or sizes in the same folder cost what is new.
+    processes
+        Cells relaxed at once.
+    console
+        Where progress is shown; standard error if None.
+
+    Raises
+    ------
+    ConfigError
+        If there is no bundle, or the cell is too small for a shell.
+    ModelError
+        If the bundle is none or lacks an element.
+    RunDirectoryError
+        If `out` holds something else, or the energies of another model, host or lattice parameter.
+    DataError
+        If the DFT cells of the validation cannot be read or hold no pairs.
+    MoAlloyError
+        If a cell cannot be computed, after all others were.
+    """
+    from moalloy_md.report.interaction_plots import write_plots
+
+    console = console or Console(stderr=True)
+    bundle, dopants = _prepare(config)
+    run = _open(config, bundle, out)
+    validation = (
+        None
+        if config.validation is None
+        else validate_interactions(config.validation, console=console)
+    )
+    edge = _edge(config, bundle, run)
+    plan = make_plan(config, dopants, edge_angstrom=edge)
+    relaxed = relax_all(
+        plan.tasks,
+        bundle=bundle.path,
+        folder=out / CELLS,
+        fmax_ev_per_angstrom=config.fmax_ev_per_angstrom,
+        max_steps=config.max_steps,
+        processes=processes,
+        console=console,
+        precision=config.precision,
+    )
+    about = _about(config, bundle, dopants, edge)
+    results = collect(plan, relaxed, about=about, validation=validation)
+    write_results(results, out)
+    write_plots(results, out, heat_map_shells=config.heat_map_shells)
+    run.update_manifest(settings=config.model_dump(mode="json"), finished=now())
+    return results
+
+
+def is_computed(config: InteractionConfig, *, out: Path) -> bool:
+    """Whether every cell is relaxed already; errors as `interaction`."""
+    if not (out / CELLS).is_dir():
+        return False
+    bundle, dopants = _prepare(config)
+    edge = _edge(config, bundle, _open(config, bundle, out))
+    plan = make_plan(config, dopants, edge_angstrom=edge)
+    return _count_done(config, bundle, plan, out) == len(plan.tasks)
+
+
+def submit_interaction(
+    config: InteractionConfig, *, out: Path, executor: Executor, console: Console
+) -> None:
+    """Submit one job that computes everything; the folder has to be on a disk that it sees.
+
+    Parameters
+    ----------
+    config
+        What is computed; ``slurm.cpus`` cells at once.
+    out
+        Run directory.
+    executor
+        ``slurm``, or ``local`` for a process of this machine started by submitit.
+    console
+        Where to say it.
+
+    Raises
+    ------
+    MoAlloyError
+        As `interaction`, as far as it is seen before; and if submitit or SLURM is missing.
+    """
+    _prepare(config)
+    out, slurm = out.absolute(), config.slurm
+    logs = out.parent / f"{out.name}.jobs"  # the run directory is the job's
+    queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
+    from moalloy_md.workflows.simulate_job import InteractionJob  # submitit, which is there now
+
+    submit_array(
+        queue,
+        executor,
+        slurm,
+        logs=logs,
+        name="moalloy-interaction",
+        function=InteractionJob(requeue=slurm.requeue),
+        arguments=[(out, _with_whole_paths(config).model_dump(mode="json"))],
+        console=console,
+        options={"tasks_per_node": 1, "nodes": 1},
+        slurm_options=slurm.submitit_options,
+        note=". The same command shows the results when it is done",
+    )
+
+
+def show_forecast(
+    config: InteractionConfig, *, out: Path, processes: int, console: Console
+) -> float:
+    """Show what the relaxations would cost, from energies timed here; nothing is left behind.
+
+    Returns
+    -------
+    float
+        Hours that are left.
+
+    Raises
+    ------
+    MoAlloyError
+        As `interaction`.
+    """
+    bundle, dopants = _prepare(config)
+    run = _open(config, bundle, out) if (out / CELLS).is_dir() else None
+    plan = make_plan(config, dopants, edge_angstrom=_edge(config, bundle, run))
+    n_done = _count_done(config, bundle, plan, out) if run else 0
+    by_size: dict[int, list[Atoms]] = {}
+    for task in plan.tasks:
+        by_size.setdefault(round(task.atoms.get_volume()), []).append(task.atoms)
+    seconds = 0.0
+    for alike in by_size.values():
+        each = _EVALUATIONS * _seconds(config, bundle, alike[-1])
+        seconds += len(alike) * each
+        console.print(
+            f"{len(alike)} cells of {max(map(len, alike))} sites, {each:.2f} s each",
+            highlight=False,
+        )
+    hours = seconds / 3600 * (1 - n_done / len(plan.tasks)) / processes
+    console.print(
+        f"{len(plan.tasks)} cells, {n_done} done: {60 * hours:.0f} minutes left with {processes} "
+        f"process(es) that have a core each, at {_EVALUATIONS} evaluations a cell. "
+        f"{len(plan.bindings) + len(plan.converging)} binding energies",
+        highlight=False,
+    )
+    return hours
+
+
+def _prepare(config: InteractionConfig) -> tuple[Bundle, tuple[str, ...]]:
+    """Open the bundle, choose the dopants, and refuse what can be refused before any work."""
+    if config.bundle is None:
+        raise ConfigError(
+            "expected a bundle, found none: give --bundle DIR, or bundle in the --config file"
+        )
+    bundle = open_bundle(config.bundle)
+    dopants = config.dopants
+    if dopants is None:
+        dopants = tuple(x for x in bundle.elements if x != config.host)
+    if not dopants:
+        raise ConfigError(
+            f"dopants: expected at least one, found none: {bundle.path} knows {config.host} alone"
+        )
+    named = [x for triplet in config.triplets for x in triplet]
+    if config.convergence is not None:
+        named += [x for pair in config.convergence.pairs for x in pair]
+    missing = [
+        x for x in dict.fromkeys((config.host, *dopants, *named)) if x not in bundle.elements
+    ]
+    if missing:
+        raise ModelError(
+            f"{bundle.path}: expected a model that knows {', '.join(missing)}, found one of "
+            f"{', '.join(bundle.elements)}: export the model with these elements (moalloy export "
+            "--elements), or leave them out (dopants)"
+        )
+    make_plan(config, dopants[:1], edge_angstrom=_START_ANGSTROM[config.lattice])
+    return bundle, dopants
+
+
+def _open(config: InteractionConfig, bundle: Bundle, out: Path) -> RunDirectory:
+    engine = engine_of(bundle)
+    identity = {
+        "model_sha256": model_sha256(bundle, engine),
+        "host": config.host,
+        "lattice": config.lattice,
+        "lattice_parameter_angstrom": config.lattice_parameter_angstrom,
+        "precision": config.precision,
+    }
+    return open_run(out, kind=KIND, config=identity, packages=("ase", "numpy", "torch"))
+
+
+def _edge(config: InteractionConfig, bundle: Bundle, run: RunDirectory | None) -> float:
+    """Lattice parameter of the host, Å: as given, or where the model's energy is lowest."""
+    if config.lattice_parameter_angstrom is not None:
+        return config.lattice_parameter_angstrom
+    known = None if run is None else run.result("lattice parameter")
+    if known is not None:
+        return float(known["angstrom"])
+    cell = bulk(config.host, config.lattice, a=_START_ANGSTROM[config.lattice], cubic=True)
+    best = crystal_at_minimum(cell, _calculator(config, bundle))
+    edge = round(float(best.cell.lengths()[0]), 6)
+    if run is not None:
+        run.finish_step("lattice parameter", {"angstrom": edge})
+    return edge
+
+
+def _calculator(config: InteractionConfig, bundle: Bundle) -> Any:
+    return bundle_calculator(
+        bundle.path, engine=engine_of(bundle), precision=config.precision, threads=1
+    )
+
+
+def _count_done(config: InteractionConfig, bundle: Bundle, plan: Plan, out: Path) -> int:
+    return count_done(
+        plan.tasks,
+        bundle=bundle.path,
+        folder=out / CELLS,
+        fmax_ev_per_angstrom=config.fmax_ev_per_angstrom,
+        max_steps=config.max_steps,
+        precision=config.precision,
+    )
+
+
+def _seconds(config: InteractionConfig, bundle: Bundle, atoms: Atoms) -> float:
+    """Time energy and forces of a cell, s."""
+    work = atoms.copy()
+    work.calc = _calculator(config, bundle)
+    times = []
+    for k in range(_TIMED):
+        work.rattle(0.001, seed=k)
+        begin = time.perf_counter()
+        work.get_forces()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))
+
+
+def _about(
+    config: InteractionConfig, bundle: Bundle, dopants: Sequence[str], edge: float
+) -> dict[str, Any]:
+    engine = engine_of(bundle)
+    return {
+        "host": config.host,
+        "lattice": config.lattice,
+        "lattice_parameter_angstrom": edge,
+        "repeat": config.cells,
+        "dopants": list(dopants),
+        "bundle": str(bundle.path),
+        "engine": engine,
+        "precision": config.precision if engine == "native" else bundle.manifest["dtype"],
+        "fmax_ev_per_angstrom": config.fmax_ev_per_angstrom,
+    }
+
+
+def _with_whole_paths(config: InteractionConfig) -> InteractionConfig:
+    """Make the paths valid from every folder."""
+    changes: dict[str, Any] = {"bundle": config.bundle and config.bundle.absolute()}
+    if config.validation is not None:
+        changes["validation"] = config.validation.with_whole_paths()
+    return config.model_copy(update=changes)
