@@ -8,6 +8,7 @@ from ase.io import write
 from matscipy.neighbours import neighbour_list
 from support.frames import write_dump as dump
 
+from moalloy_md.analysis.thermal_motion import diffusion_coefficient, unwrap
 from moalloy_md.analysis.topics.clusters import Clusters, ClusterSettings
 from moalloy_md.analysis.topics.defects import Defects, DefectSettings
 from moalloy_md.analysis.topics.dislocations import Dislocations, DislocationSettings
@@ -311,6 +312,25 @@ def test_diffusion_of_a_random_walk_is_within_its_error(tmp_path):
     assert len(curve.y) == 21
     assert curve.y[0] == 0.0
     assert curve.y[1] == pytest.approx({"Mo": 0.12, "W": 0.48}[curve.label], rel=0.1)
+
+
+def test_both_ways_to_diffusion_agree(tmp_path):
+    """`moalloy simulate thermal` has the other one: of the same frames both say the same."""
+    file = walk(tmp_path / "a", n_atoms=100, n_frames=401, sigma=0.1, seed=7)
+    _, measure = measured(MeanSquaredDisplacement, MsdSettings(windows=8, timestep_ps=1.0), file)
+    positions = []
+    for frame in Trajectory([file]).frames():
+        order = np.argsort(np.array(frame.data.particles.identifiers))
+        positions.append(np.array(frame.data.particles.positions)[order])
+    path = unwrap(positions, np.broadcast_to(6.0 * np.eye(3), (401, 3, 3)))
+    for symbol, truth in (("Mo", 0.005), ("W", 0.02)):
+        own = path[:, 1::2] if symbol == "Mo" else path[:, ::2]
+        other = diffusion_coefficient(own, interval_ps=1.0)
+        found = measure.quantities()[f"diffusion_{symbol}"]
+        assert abs(other.value - truth) < 4 * other.error
+        error = np.hypot(found.error * 1e8, other.error)
+        assert abs(found.value * 1e8 - other.value) < 3 * error
+        assert error < 0.2 * truth
 
 
 def test_what_msd_cannot_do_without(tmp_path):
