@@ -1,12 +1,17 @@
 """``moalloy simulate``: simulations in LAMMPS that restart themselves, watched, with error bars."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
 from moalloy_md.cli.common import JsonOption
 from moalloy_md.errors import ConfigError
+
+if TYPE_CHECKING:
+    from moalloy_md.workflows.simulate_config import SimulationConfig
+
+Config = TypeVar("Config", bound="SimulationConfig")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,18 +61,12 @@ def thermal_command(
 
     from moalloy_md.config import load_config
     from moalloy_md.workflows.simulate import plan_costs, show_outcome
-    from moalloy_md.workflows.simulate_config import BundlePotential
     from moalloy_md.workflows.thermal import TOPIC, thermal
     from moalloy_md.workflows.thermal_config import ThermalConfig
     from moalloy_md.workflows.thermal_results import as_dict, show_results
 
     settings = ThermalConfig() if config is None else load_config(config, ThermalConfig)
-    if bundle is not None:
-        if settings.potential is not None:
-            raise ConfigError(
-                f"expected either --bundle or potential in {config}, found both. Leave one out"
-            )
-        settings = settings.model_copy(update={"potential": BundlePotential(bundle=bundle)})
+    settings = _with_bundle(settings, bundle, config)
     console = Console(stderr=True)
     if dry_run:
         plan_costs(TOPIC, settings, out=out, ranks=np, console=console)
@@ -80,6 +79,52 @@ def thermal_command(
         only=only,
         console=console,
     )
+    if results is not None and as_json:
+        typer.echo(json.dumps(as_dict(results), indent=2))
+    elif results is not None:
+        show_results(results, Console())
+    show_outcome(found, console)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+@app.command("sro")
+def sro_command(
+    *,
+    config: Annotated[
+        Path, typer.Option("--config", help="YAML file with the settings: docs/sro.md.")
+    ],
+    out: OutOption,
+    bundle: BundleOption = None,
+    np: RanksOption = 1,
+    slurm: SlurmOption = False,
+    only: OnlyOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Short-range order by Monte Carlo swaps within molecular dynamics, from two starts.
+
+    Leaves sro.json, CSV tables and plots. Killed, the same command goes on; with more steps,
+    temperatures or compositions in the file it adds what is missing. Exits with status 1 if a run
+    failed.
+    """
+    import json
+
+    from rich.console import Console
+
+    from moalloy_md.config import load_config
+    from moalloy_md.workflows.simulate import plan_costs, show_outcome
+    from moalloy_md.workflows.sro import TOPIC, sro
+    from moalloy_md.workflows.sro_config import SroConfig
+    from moalloy_md.workflows.sro_results import as_dict, show_results
+
+    settings = _with_bundle(load_config(config, SroConfig), bundle, config)
+    console = Console(stderr=True)
+    if dry_run:
+        plan_costs(TOPIC, settings, out=out, ranks=np, console=console)
+        return
+    executor: Literal["slurm", "here"] = "slurm" if slurm else "here"
+    found, results = sro(settings, out=out, ranks=np, executor=executor, only=only, console=console)
     if results is not None and as_json:
         typer.echo(json.dumps(as_dict(results), indent=2))
     elif results is not None:
@@ -117,3 +162,16 @@ def interaction_command(
     interaction_shown(
         settings, out=out, processes=np, slurm=slurm, dry_run=dry_run, as_json=as_json
     )
+
+
+def _with_bundle(settings: Config, bundle: Path | None, config: Path | None) -> Config:
+    """Put --bundle into settings that name no potential."""
+    from moalloy_md.workflows.simulate_config import BundlePotential
+
+    if bundle is None:
+        return settings
+    if settings.potential is not None:
+        raise ConfigError(
+            f"expected either --bundle or potential in {config}, found both. Leave one out"
+        )
+    return settings.model_copy(update={"potential": BundlePotential(bundle=bundle)})

@@ -136,15 +136,17 @@ def distribution_plot(
     return png(figure)
 
 
-def new_figure(*, rows: int, height: float, width: float = 7.2) -> tuple["Figure", list["Axes"]]:
-    """Make a figure in the reports' look: `rows` plots with one x axis, sizes in inches."""
+def new_figure(
+    *, rows: int, height: float, width: float = 7.2, columns: int = 1, share_x: bool = True
+) -> tuple["Figure", list["Axes"]]:
+    """Make a figure in the reports' look, plots row by row, sizes in inches; one x axis unless said."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     # A Figure of its own, not pyplot: pyplot would pick a display and keep every figure alive.
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(np.atleast_1d(figure.subplots(rows, 1, sharex=True)))
+    axes = list(np.atleast_1d(figure.subplots(rows, columns, sharex=share_x)).ravel())
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
         one.grid(visible=True, color="#e4e8ec", linewidth=0.6)

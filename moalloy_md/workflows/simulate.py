@@ -47,9 +47,9 @@ class Topic:
 
 def topic(name: str) -> Topic:
     """Return a topic by its name."""
-    from moalloy_md.workflows import thermal
+    from moalloy_md.workflows import sro, thermal
 
-    return {"thermal": thermal.TOPIC}[name]
+    return {"thermal": thermal.TOPIC, "sro": sro.TOPIC}[name]
 
 
 def simulate(

@@ -208,6 +208,19 @@ def _seen_before(path: Path) -> dict[int, Seen]:
     return {seen.step: seen for seen in entries}
 
 
+def temperature_warnings(
+    limits: Watch, *, mean_k: float, error_k: float, target_k: float
+) -> list[str]:
+    """Say it where the mean temperature of a run is not its thermostat's; as `thermostat_warnings`."""
+    allowed = max(limits.temperature_fraction * target_k, _SIGMAS * error_k)
+    sentence = (
+        f"expected a mean temperature within {100 * limits.temperature_fraction:g} % of "
+        f"{target_k:g} K, found {mean_k:.0f} ± {error_k:.0f} K: the run is not in equilibrium, run "
+        "longer"
+    )
+    return [sentence] if abs(mean_k - target_k) > allowed else []
+
+
 def thermostat_warnings(
     limits: Watch,
     *,
@@ -235,14 +248,7 @@ def thermostat_warnings(
     list of str
         Sentences; empty where all is well.
     """
-    found = []
-    allowed = max(limits.temperature_fraction * target_k, _SIGMAS * error_k)
-    if abs(mean_k - target_k) > allowed:
-        found.append(
-            f"expected a mean temperature within {100 * limits.temperature_fraction:g} % of "
-            f"{target_k:g} K, found {mean_k:.0f} ± {error_k:.0f} K: the run is not in "
-            "equilibrium, run longer"
-        )
+    found = temperature_warnings(limits, mean_k=mean_k, error_k=error_k, target_k=target_k)
     if len(time_ps) < 3:
         return found
     duration = float(time_ps[-1] - time_ps[0])
