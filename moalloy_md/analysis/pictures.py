@@ -1,10 +1,13 @@
 """Pictures of atoms by OVITO, drawn without a display."""
 
+import io
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
 
 from moalloy_md.analysis.ovito_support import (
     compute_frame,
@@ -65,8 +68,103 @@ def draw_dopants(frame: Path, *, host: str, size: tuple[int, int] = (860, 740)) 
     return draw(data, size=size)
 
 
-def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
-    """Draw a frame in perspective, as its particles' colours and radii say.
+def draw_values(
+    atoms: Atoms,
+    values: ArrayLike,
+    *,
+    label: str,
+    is_flat: bool,
+    size: tuple[int, int] = (1000, 560),
+) -> bytes:
+    """Draw atoms coloured by a number of theirs: blue below zero, white at zero, red above.
+
+    Parameters
+    ----------
+    atoms
+        Any cell.
+    values
+        ``(n_atoms,)``; atoms with nan are grey and small.
+    label
+        What the values are, for the colour bar.
+    is_flat
+        Whether they are seen along the first cell vector, in parallel, third vector to the right:
+        boundaries. Otherwise in perspective.
+    size
+        Pixels, width and height.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+
+    Raises
+    ------
+    OvitoError
+        If OVITO, or a system library that it needs, is missing.
+    """
+    load_ovito()
+    from ovito.io.ase import ase_to_ovito
+
+    numbers = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(numbers)
+    reach = max(float(np.abs(numbers[known]).max(initial=0.0)), 1e-6)
+    data = ase_to_ovito(
+        Atoms(atoms.numbers, atoms.get_positions(wrap=True), cell=atoms.cell.array, pbc=atoms.pbc)
+    )
+    colours = np.where(
+        known[:, None], _blue_white_red(np.nan_to_num(numbers) / reach), np.array(HOST_COLOUR)
+    )
+    data.particles_.create_property("Color", data=colours)
+    data.particles_.create_property(
+        "Radius", data=np.where(known, DOPANT_RADIUS_ANGSTROM, 0.6 * HOST_RADIUS_ANGSTROM)
+    )
+    picture = draw(data, size=size, direction=(1.0, 0.0, 0.0) if is_flat else None)
+    return _with_colour_bar(picture, reach, label)
+
+
+def _blue_white_red(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Colours of numbers from -1 to 1, ``(n, 3)``."""
+    blue, white, red = (np.array(c) for c in ((0.10, 0.28, 0.70), (0.96,) * 3, (0.75, 0.16, 0.10)))
+    weight = np.clip(x, -1.0, 1.0)[:, None]
+    mixed: NDArray[np.float64] = np.where(
+        weight < 0, white + weight * (white - blue), white + weight * (red - white)
+    )
+    return mixed
+
+
+def _with_colour_bar(picture: bytes, reach: float, label: str) -> bytes:
+    """Put a scale from -reach to reach below a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.image import imread
+
+    image = imread(io.BytesIO(picture))
+    height, width = image.shape[:2]
+    dpi, band = 144, 0.75
+    figure = Figure(figsize=(width / dpi, height / dpi + band), dpi=dpi)
+    FigureCanvasAgg(figure)
+    share = band / (height / dpi + band)
+    above = figure.add_axes((0, share, 1, 1 - share))
+    above.imshow(image, aspect="auto")
+    above.set_axis_off()
+    below = figure.add_axes((0.25, 0.62 * share, 0.5, 0.2 * share))
+    scale = np.linspace(-1.0, 1.0, 200)
+    below.imshow(_blue_white_red(scale)[None], aspect="auto", extent=(-reach, reach, 0.0, 1.0))
+    below.set_yticks([])
+    below.tick_params(labelsize=8)
+    below.set_xlabel(label, fontsize=9)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def draw(
+    data: Any,
+    *,
+    size: tuple[int, int] = (860, 740),
+    direction: tuple[float, float, float] | None = None,
+) -> bytes:
+    """Draw a frame, as its particles' colours and radii say.
 
     Parameters
     ----------
@@ -74,6 +172,8 @@ def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
         OVITO's DataCollection; its dislocation lines, if there are any, are drawn as well.
     size
         Pixels, width and height.
+    direction
+        Where the camera looks, in parallel, with z to the right; in perspective where None.
 
     Returns
     -------
@@ -90,9 +190,15 @@ def draw(data: Any, *, size: tuple[int, int] = (860, 740)) -> bytes:
     pipeline = Pipeline(source=StaticSource(data=data))
     pipeline.add_to_scene()
     try:
-        view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-2.2, 1.4, -0.8))
-        view.zoom_all(size=size)
-        view.fov = _angle_of_view(data, view, size)
+        if direction is None:
+            view = Viewport(type=Viewport.Type.Perspective, camera_dir=(-2.2, 1.4, -0.8))
+            view.zoom_all(size=size)
+            view.fov = _angle_of_view(data, view, size)
+        else:
+            view = Viewport(
+                type=Viewport.Type.Ortho, camera_dir=direction, camera_up=(0.0, 1.0, 0.0)
+            )
+            view.zoom_all(size=size)
         with tempfile.TemporaryDirectory(prefix="moalloy-picture-") as folder:
             file = Path(folder) / "picture.png"
             view.render_image(

@@ -164,6 +164,39 @@ def interaction_command(
     )
 
 
+@app.command("segregation")
+def segregation_command(
+    *,
+    config: Annotated[
+        Path, typer.Option("--config", help="YAML file with the settings: docs/segregation.md.")
+    ],
+    out: OutOption,
+    bundle: BundleOption = None,
+    np: Annotated[
+        int, typer.Option("--np", min=1, help="Cells relaxed at once, and MPI ranks of a run.")
+    ] = 1,
+    slurm: SlurmOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Segregation to grain boundaries, surfaces and voids: energies by site, isotherm, Monte Carlo.
+
+    Leaves segregation.json, CSV tables and plots. Killed, the same command goes on; with more
+    dopants, temperatures or steps in the file it adds what is missing. Exits with status 1 if a
+    Monte Carlo run failed.
+    """
+    from moalloy_md.config import load_config
+    from moalloy_md.workflows.segregation_config import SegregationConfig
+    from moalloy_md.workflows.segregation_shown import segregation_shown
+
+    settings = _with_bundle(load_config(config, SegregationConfig), bundle, config)
+    outcome = segregation_shown(
+        settings, out=out, ranks=np, slurm=slurm, dry_run=dry_run, as_json=as_json
+    )
+    if outcome is not None and outcome.failed:
+        raise typer.Exit(1)
+
+
 def _with_bundle(settings: Config, bundle: Path | None, config: Path | None) -> Config:
     """Put --bundle into settings that name no potential."""
     from moalloy_md.workflows.simulate_config import BundlePotential

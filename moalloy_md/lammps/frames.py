@@ -53,7 +53,8 @@ def read_frame(path: Path) -> Atoms:
     Returns
     -------
     Atoms
-        The corner of the cell is at the origin; ``info["step"]`` is the time step.
+        The corner of the cell is at the origin; ``info["step"]`` is the time step, where the file is
+        named after it.
 
     Raises
     ------
@@ -75,5 +76,5 @@ def read_frame(path: Path) -> Atoms:
         positions=atoms.positions - atoms.get_celldisp().ravel(),
         cell=atoms.cell,
         pbc=atoms.pbc,
-        info={"step": int(path.stem)},
+        info={"step": int(path.stem)} if path.stem.isdigit() else {},
     )

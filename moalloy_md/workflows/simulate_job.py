@@ -47,3 +47,17 @@ class InteractionJob(Requeued):
 
         config = validate(settings, InteractionConfig, source=str(out))
         interaction(config, out=out, processes=config.slurm.cpus)
+
+
+class SegregationJob(Requeued):
+    """Finds where dopants segregate to."""
+
+    def __call__(self, out: Path, settings: dict[str, Any]) -> None:
+        """Compute what is missing in the folder `out`."""
+        from moalloy_md.config import validate
+        from moalloy_md.workflows.segregation import segregation
+        from moalloy_md.workflows.segregation_config import SegregationConfig
+
+        os.environ.setdefault("HYDRA_BOOTSTRAP", "fork")
+        config = validate(settings, SegregationConfig, source=str(out))
+        segregation(config, out=out, ranks=config.slurm.cpus)
