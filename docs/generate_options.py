@@ -37,9 +37,13 @@ from moalloy_md.potentials.train_config import (
 )
 from moalloy_md.structures.dilute import DiluteConfig
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig
+from moalloy_md.structures.polycrystal import PolycrystalConfig
+from moalloy_md.structures.slabs import SlabConfig
 from moalloy_md.structures.solid_solution import RandomConfig
 from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig
+from moalloy_md.structures.voids import VoidConfig
+from moalloy_md.workflows.boundary_search_config import BoundarySearchConfig
 from moalloy_md.workflows.job_queue import Slurm
 from moalloy_md.workflows.label_config import (
     Factory,
@@ -94,6 +98,10 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ("`moalloy structures dilute --config`", (DiluteConfig, Variant)),
     ("`moalloy structures random --config`", (RandomConfig,)),
     ("`moalloy structures gb --config`", (GrainBoundaryConfig,)),
+    ("`moalloy structures gb-search --config`", (BoundarySearchConfig,)),
+    ("`moalloy structures polycrystal --config`", (PolycrystalConfig,)),
+    ("`moalloy structures slab --config`", (SlabConfig,)),
+    ("`moalloy structures void --config`", (VoidConfig,)),
     ("`moalloy structures vasp --config`", (VaspConfig,)),
     (
         "`moalloy dataset label --config`",

@@ -10,6 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from moalloy_md.cli.common import ConfigOption, JsonOption, bar, settings_from
+from moalloy_md.cli.structures_common import (
+    EdgeOption,
+    HostOption,
+    LatticeNameOption,
+    OutOption,
+    RepeatOption,
+    host_cell,
+    numbers,
+    words,
+)
+from moalloy_md.cli.structures_defects import add_commands
 from moalloy_md.config import load_config
 from moalloy_md.errors import ConfigError
 
@@ -18,14 +29,11 @@ if TYPE_CHECKING:
 
     from moalloy_md.structures.dilute import DiluteCounts
 
-app = typer.Typer(no_args_is_help=True, help="Make doped cells to compute with DFT.")
-
-
-class LatticeOption(StrEnum):
-    """Names of the lattices."""
-
-    BCC = "bcc"
-    FCC = "fcc"
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make cells: doped ones to compute with DFT, boundaries, polycrystals, slabs, voids.",
+)
+add_commands(app)
 
 
 class PairsOption(StrEnum):
@@ -43,23 +51,8 @@ class SpinOption(StrEnum):
     BOTH = "both"
 
 
-OutOption = Annotated[Path, typer.Option(help="File to write: extended XYZ, one cell a frame.")]
 VaspOption = Annotated[
     Path | None, typer.Option(help="Folder to make with VASP inputs, one folder a cell.")
-]
-HostOption = Annotated[str | None, typer.Option(help="Host element. (default Mo)")]
-LatticeNameOption = Annotated[
-    LatticeOption | None, typer.Option(help="Crystal structure. (default bcc)")
-]
-RepeatOption = Annotated[
-    str | None,
-    typer.Option(help="Cubic cells along x, y and z: 4 or 4,4,6. (default 4 for bcc, 3 for fcc)"),
-]
-EdgeOption = Annotated[
-    float | None,
-    typer.Option(
-        "--a0-angstrom", help="Edge of the cubic cell, Å. (default for Mo: 3.1625 bcc, 4.0067 fcc)"
-    ),
 ]
 RattleOption = Annotated[
     str | None,
@@ -124,11 +117,11 @@ def dilute_command(
 
     options = locals()
     given = {
-        "dopants": _words(dopants),
+        "dopants": words(dopants),
         "pairs": pairs,
-        "shells": _words(shells),
-        "vacancy_shells": _words(vacancy_shells),
-        **_host(options),
+        "shells": words(shells),
+        "vacancy_shells": words(vacancy_shells),
+        **host_cell(options),
         **_variants(options),
     }
     settings = settings_from(given, config, DiluteConfig, source="structures")
@@ -171,7 +164,7 @@ def random_command(
         "dopants": _fractions(dopants),
         "n_cells": n_cells,
         "seed": seed,
-        **_host(options),
+        **host_cell(options),
         **_variants(options),
     }
     settings = settings_from(given, config, RandomConfig, source="structures")
@@ -205,42 +198,18 @@ def vasp_command(
     typer.echo(f"{len(images)} folders written to {out}; its README.md says how to add POTCAR")
 
 
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _numbers(name: str, text: str | None) -> list[float]:
-    try:
-        return [float(word) for word in _words(text) or []]
-    except ValueError:
-        raise ConfigError(
-            f"--{name}: expected numbers with commas between them, found {text!r}"
-        ) from None
-
-
 def _fractions(text: str | None) -> dict[str, float] | None:
     if text is None:
         return None
     fractions = {}
-    for word in _words(text) or []:
+    for word in words(text) or []:
         symbol, equals, number = word.partition("=")
         if not equals:
             raise ConfigError(
                 f"--dopants: expected symbol=fraction, such as W=0.05,Ta=0.02, found {word!r}"
             )
-        (fractions[symbol.strip()],) = _numbers("dopants", number)
+        (fractions[symbol.strip()],) = numbers("dopants", number)
     return fractions
-
-
-def _host(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of `HostCell` from the options that all commands have."""
-    cells = _words(options["repeat"])
-    return {
-        "host": options["host"],
-        "lattice": options["lattice"],
-        "repeat": cells * 3 if cells and len(cells) == 1 else cells,
-        "lattice_parameter_angstrom": options["lattice_parameter_angstrom"],
-    }
 
 
 def _variants(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,10 +220,10 @@ def _variants(options: Mapping[str, Any]) -> dict[str, Any]:
     made = [
         *(
             {"rattle_angstrom": x, "copies": copies or 1}
-            for x in _numbers("rattle", options["rattle"])
+            for x in numbers("rattle", options["rattle"])
         ),
-        *({"strain": x} for x in _numbers("strain", options["strain"])),
-        *({"shear": x} for x in _numbers("shear", options["shear"])),
+        *({"strain": x} for x in numbers("strain", options["strain"])),
+        *({"shear": x} for x in numbers("shear", options["shear"])),
     ]
     return {
         "ideal": options["ideal"],

@@ -9,10 +9,8 @@ where they belong to the cell.
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from math import gcd, isqrt
 
 import numpy as np
@@ -20,38 +18,17 @@ from numpy.typing import NDArray
 
 from moalloy_md.errors import ConfigError, MoAlloyError
 from moalloy_md.structures.lattice import LatticeName, cubic_rotations, primitive_vectors
+from moalloy_md.structures.planes import (
+    Layers,
+    Miller,
+    indices_text,
+    layers,
+    rectangle,
+    reduced,
+    shortest,
+)
 
-Miller = tuple[int, int, int]
-
-#: Combinations of coincidence vectors in which a rectangular cell is looked for.
-_REACH = 8
-#: A rectangular cell this many times larger than the smallest is preferred to an oblique one.
-_RECTANGLE_FACTOR = 4.0
 _EPSILON = 1e-6
-
-
-@dataclass(frozen=True)
-class Layers:
-    """A crystal as a stack of lattice planes, whole numbers of halves of the cubic edge.
-
-    Attributes
-    ----------
-    plane
-        Miller indices, the normal that points upwards.
-    in_plane
-        Primitive vectors of one lattice plane as rows, ``(2, 3)``.
-    step
-        From a lattice plane to the next above it, ``(3,)``.
-    """
-
-    plane: Miller
-    in_plane: NDArray[np.int64]
-    step: NDArray[np.int64]
-
-    @property
-    def spacing(self) -> float:
-        """Distance of neighbouring planes over the cubic edge."""
-        return float(self.step @ self.plane) / (2 * float(np.linalg.norm(self.plane)))
 
 
 @dataclass(frozen=True)
@@ -126,7 +103,7 @@ class Coincidence:
         )  # upper grain's axes to the lower's
         scaled = np.rint(rotation * self.sigma)
         in_lower = np.vstack([self.sigma * self.lower.in_plane, self.upper.in_plane @ scaled.T])
-        basis = _shortest(_lattice_basis(np.rint(in_lower).astype(np.int64)))
+        basis = shortest(_lattice_basis(np.rint(in_lower).astype(np.int64)))
         vectors = basis / (2 * self.sigma) @ self.orientations[0].T
         return np.asarray(vectors[:, :2], dtype=np.float64)
 
@@ -186,13 +163,13 @@ def coincidence(
     ConfigError
         If the axis has no rotation of this Σ, or none of this angle.
     """
-    axis, plane = _reduced(axis), _reduced(plane)
+    axis, plane = reduced(axis), reduced(plane)
     angles = rotation_angles(axis, sigma)
     if angle_deg is not None:
         near = [angle for angle in angles if abs(angle - angle_deg) < 0.1]
         if not near:
             raise ConfigError(
-                f"expected an angle of Σ{sigma} {_indices(axis)}: "
+                f"expected an angle of Σ{sigma} {indices_text(axis)}: "
                 f"{', '.join(f'{angle:.2f}' for angle in angles)} degrees, found {angle_deg:g}"
             )
         angles = near
@@ -216,33 +193,10 @@ def rotation_angles(axis: Miller, sigma: int) -> list[float]:
         have = [s for s in range(3, max(sigma, 10) + 30, 2) if _angles(axis, s)]
         near = sorted(sorted(have, key=lambda s: abs(s - sigma))[:6])
         raise ConfigError(
-            f"expected a Σ that rotations about {_indices(axis)} have, such as "
+            f"expected a Σ that rotations about {indices_text(axis)} have, such as "
             f"{', '.join(map(str, near))}, found {sigma}"
         )
     return found
-
-
-def layers(lattice: LatticeName, plane: Miller) -> Layers:
-    """Take a crystal apart into its lattice planes.
-
-    Parameters
-    ----------
-    lattice
-        Of the crystal.
-    plane
-        Miller indices in the cubic axes, without a common divisor.
-    """
-    rows = primitive_vectors(lattice).copy()
-    # Euclid's algorithm on the heights: two vectors come to lie in the plane, the third is the step
-    while np.count_nonzero(heights := rows @ plane) > 1:
-        used = np.flatnonzero(heights)
-        smallest = used[np.argmin(np.abs(heights[used]))]
-        for row in used:
-            if row != smallest:
-                rows[row] -= (heights[row] // heights[smallest]) * rows[smallest]
-    heights = rows @ plane
-    step = rows[heights != 0][0] * np.sign(heights.sum())
-    return Layers(plane, _shortest(rows[heights == 0]), step)
 
 
 def _angles(axis: Miller, sigma: int) -> list[float]:
@@ -272,10 +226,10 @@ def _coincidence(
         and np.allclose(lower[:2] @ plane, 0, atol=_EPSILON)
     ):
         raise MoAlloyError(
-            f"pymatgen-core: expected Σ{sigma} by {angle:.3f}° about {_indices(axis)}, found "
+            f"pymatgen-core: expected Σ{sigma} by {angle:.3f}° about {indices_text(axis)}, found "
             f"Σ{volume:.3f} by {turned:.3f}°. Install the version that constraints.txt names"
         )
-    cell = _rectangle(_shortest(np.rint(lower[:2]).astype(np.int64)), plane)
+    cell = rectangle(shortest(np.rint(lower[:2]).astype(np.int64)), plane)
     x, z = cell[0] / np.linalg.norm(cell[0]), np.array(plane) / np.linalg.norm(plane)
     orientation = np.array([x, np.cross(z, x), z])
     return Coincidence(
@@ -283,7 +237,7 @@ def _coincidence(
         axis=axis,
         angle_deg=angle,
         lower=layers(lattice, plane),
-        upper=layers(lattice, _reduced(np.rint(rotation @ plane * sigma).astype(int).tolist())),
+        upper=layers(lattice, reduced(np.rint(rotation @ plane * sigma).astype(int).tolist())),
         orientations=np.array([orientation, orientation @ rotation.T]),
         plane_cell=(cell / 2 @ orientation.T)[:, :2],
     )
@@ -311,8 +265,8 @@ def _common_vectors(
             lower = upper = np.zeros((3, 3))
     if abs(np.linalg.det(lower)) < _EPSILON:
         raise ConfigError(
-            f"plane: expected one with a small common cell, found {_indices(plane)} for {angle:.2f}° about "
-            f"{_indices(axis)}, for which pymatgen-core finds none. Choose lower indices"
+            f"plane: expected one with a small common cell, found {indices_text(plane)} for {angle:.2f}° about "
+            f"{indices_text(axis)}, for which pymatgen-core finds none. Choose lower indices"
         )
     return 2 * lower @ primitive, 2 * upper @ primitive
 
@@ -320,35 +274,6 @@ def _common_vectors(
 def _is_cubic(matrix: NDArray[np.float64]) -> bool:
     """Whether a rotation or reflection is one of the cube's."""
     return bool(np.abs(matrix - np.rint(matrix)).max() < _EPSILON)
-
-
-def _rectangle(vectors: NDArray[np.int64], plane: Miller) -> NDArray[np.int64]:
-    """Return the smallest rectangular cell of a lattice in a plane, or its own where that is large."""
-    combined = np.array(list(_combinations())) @ vectors
-    area = np.linalg.norm(np.cross(*vectors))
-    lengths = (combined**2).sum(axis=1)
-    pairs = [
-        (lengths[i] * lengths[j], i, j)
-        for i, j in combinations(range(len(combined)), 2)
-        if combined[i] @ combined[j] == 0
-    ]
-    if pairs:
-        squared, i, j = min(pairs)
-        if np.sqrt(squared) <= _RECTANGLE_FACTOR * area + _EPSILON:
-            vectors = np.array(
-                sorted(combined[[i, j]].tolist(), key=lambda v: sum(x * x for x in v))
-            )
-    if np.dot(np.cross(*vectors), plane) < 0:
-        vectors = np.array([vectors[0], -vectors[1]])
-    return vectors
-
-
-def _combinations() -> Iterator[tuple[int, int]]:
-    """Factors of two vectors, of each line through the origin the shortest."""
-    for i in range(_REACH + 1):
-        for j in range(-_REACH, _REACH + 1):
-            if gcd(i, j) == 1 and (i > 0 or j > 0):
-                yield i, j
 
 
 def _lattice_basis(generators: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -366,25 +291,3 @@ def _lattice_basis(generators: NDArray[np.int64]) -> NDArray[np.int64]:
         basis.extend(rows[chosen])
         rows = rows[~chosen]
     return np.array(basis)
-
-
-def _shortest(basis: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Reduce a basis of two vectors to the shortest ones (Lagrange)."""
-    a, b = basis
-    while True:
-        if a @ a > b @ b:
-            a, b = b, a
-        factor = int(np.rint((a @ b) / (a @ a)))
-        if factor == 0:
-            return np.array([a, b])
-        b = b - factor * a
-
-
-def _reduced(indices: "Miller | list[int]") -> Miller:
-    divisor = gcd(*indices)
-    h, k, l = (int(index) // divisor for index in indices)  # noqa: E741  Miller's names
-    return h, k, l
-
-
-def _indices(indices: Miller) -> str:
-    return f"[{' '.join(map(str, indices))}]"

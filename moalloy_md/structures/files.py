@@ -1,12 +1,15 @@
-"""Write unlabelled cells: one extended XYZ file."""
+"""Write unlabelled cells: extended XYZ, and LAMMPS data files."""
 
 import filecmp
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
+from ase.calculators.lammps import Prism
 from ase.io.extxyz import write_xyz
+from ase.io.lammpsdata import write_lammps_data
 
 from moalloy_md.errors import ConfigError, DataError
 from moalloy_md.rundir import replacing, saying_what_cannot_be_written
@@ -36,6 +39,50 @@ def write_cells(path: Path, cells: Sequence[Atoms]) -> None:
     with saying_what_cannot_be_written(path), replacing(path) as temporary:
         with temporary.open("w", encoding="utf-8") as file:
             write_xyz(file, list(cells))
+        _refuse_another_file(path, temporary)
+
+
+def write_lammps_structure(path: Path, atoms: Atoms, *, elements: Sequence[str]) -> None:
+    """Write one cell as a LAMMPS data file (``atom_style atomic``, units ``metal``): all or nothing.
+
+    Parameters
+    ----------
+    path
+        The file. The very same one is left as it is.
+    atoms
+        Its first cell vector lies along x, its second in the xy plane.
+    elements
+        Chemical symbols in the order of the atom types; those that the cell lacks are types too.
+
+    Raises
+    ------
+    ConfigError
+        If an element of the cell is not listed, or the cell is oriented otherwise.
+    DataError
+        If the file holds something else, or it cannot be written.
+    """
+    missing = sorted(set(atoms.get_chemical_symbols()) - set(elements))
+    if missing:
+        raise ConfigError(
+            f"elements: expected those of the cell, {', '.join(missing)} are missing among "
+            f"{', '.join(elements)}"
+        )
+    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
+    if not np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-8):
+        raise ConfigError(
+            f"{path.name}: expected a cell whose first vector lies along x and whose second lies in the "
+            "xy plane, found another: rotate it with ase.Atoms.standard_form first"
+        )
+    with saying_what_cannot_be_written(path), replacing(path) as temporary:
+        write_lammps_data(
+            temporary,
+            atoms,
+            specorder=list(elements),
+            masses=True,
+            atom_style="atomic",
+            units="metal",
+            prismobj=prism,
+        )
         _refuse_another_file(path, temporary)
 
 

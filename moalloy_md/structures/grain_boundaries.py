@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from moalloy_md.errors import ConfigError
-from moalloy_md.structures.coincidence import Coincidence, Miller, coincidence
+from moalloy_md.structures.coincidence import Coincidence, coincidence
 from moalloy_md.structures.host import HostCrystal
 from moalloy_md.structures.lattice import cubic_rotations, neighbour_shells
+from moalloy_md.structures.planes import Miller, points_in, stacked, wide_enough
 
 #: Boundaries that have names: axis, Σ and plane.
 BOUNDARIES: Mapping[str, tuple[Miller, int, Miller]] = MappingProxyType(
@@ -41,8 +42,8 @@ BOUNDARIES: Mapping[str, tuple[Miller, int, Miller]] = MappingProxyType(
 LOWER, UPPER = 0, 1
 
 
-class GrainBoundaryConfig(HostCrystal):
-    """A coincidence-site boundary and the cell that it is put into."""
+class BoundaryCell(HostCrystal):
+    """A coincidence-site boundary and the size of its cell."""
 
     boundary: str | None = None
     """A name instead of axis, sigma and plane: sigma3-112, sigma3-111, sigma3-110-twist, sigma5-210,
@@ -56,22 +57,10 @@ class GrainBoundaryConfig(HostCrystal):
     angle_deg: float | None = Field(default=None, gt=0.0, le=180.0)
     """Angle of the rotation, degrees, where several have this Σ; the one with the smallest cell, which
     is the symmetric boundary of planes that have one, unless said."""
-    cell: Literal["periodic", "vacuum"] = "periodic"
-    """``periodic`` holds two equal boundaries, ``vacuum`` one and two surfaces."""
-    vacuum_angstrom: float = Field(default=16.0, ge=1.0)
-    """Between the surfaces, Å, where the cell is ``vacuum``."""
     min_thickness_angstrom: float = Field(default=16.0, gt=0.0)
     """Smallest thickness of each grain, Å."""
     min_width_angstrom: float = Field(default=8.0, gt=0.0)
     """Smallest width of the cell in either direction of the boundary plane, Å."""
-    shift_angstrom: tuple[float, float] = (0.0, 0.0)
-    """Displacement of the upper grain in the boundary plane along the cell's x and y, Å, from where
-    the grains have a coincidence site in the boundary."""
-    expansion_angstrom: float = Field(default=0.0, ge=-2.0, le=5.0)
-    """How much farther apart the grains are than their lattice planes, Å, at each boundary."""
-    overlap: float = Field(default=0.65, ge=0.0, lt=1.0)
-    """Atoms of the upper grain that are closer than this to one of the lower, in nearest-neighbour
-    distances of the crystal, are removed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +93,23 @@ class GrainBoundaryConfig(HostCrystal):
         if value % 2 == 0:
             raise ValueError(f"expected an odd Σ (in cubic crystals all are), found {value}")
         return value
+
+
+class GrainBoundaryConfig(BoundaryCell):
+    """A coincidence-site boundary, and how its two grains are put together."""
+
+    cell: Literal["periodic", "vacuum"] = "periodic"
+    """``periodic`` holds two equal boundaries, ``vacuum`` one and two surfaces."""
+    vacuum_angstrom: float = Field(default=16.0, ge=1.0)
+    """Between the surfaces, Å, where the cell is ``vacuum``."""
+    shift_angstrom: tuple[float, float] = (0.0, 0.0)
+    """Displacement of the upper grain in the boundary plane along the cell's x and y, Å, from where
+    the grains have a coincidence site in the boundary."""
+    expansion_angstrom: float = Field(default=0.0, ge=-2.0, le=5.0)
+    """How much farther apart the grains are than their lattice planes, Å, at each boundary."""
+    overlap: float = Field(default=0.65, ge=0.0, lt=1.0)
+    """Atoms of the upper grain that are closer than this to one of the lower, in nearest-neighbour
+    distances of the crystal, are removed."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +168,36 @@ def boundary_distances(atoms: Atoms) -> NDArray[np.float64]:
     return np.asarray(np.abs(apart).min(axis=1))
 
 
+def move_upper_grain(atoms: Atoms, displacement_angstrom: NDArray[np.float64]) -> Atoms:
+    """Displace one grain against the other; both boundaries of the cell stay equal.
+
+    Parameters
+    ----------
+    atoms
+        A periodic cell as `grain_boundary` made it, also relaxed: ``arrays["grain"]`` and
+        ``info["boundary_z"]`` are needed.
+    displacement_angstrom
+        Of the upper grain, ``(3,)``, Å; upwards opens both boundaries by as much.
+    """
+    moved = atoms.copy()
+    above = moved.arrays["grain"] == UPPER
+    lower_plane = min(moved.info["boundary_z"])
+    # the upper grain reaches through the top of the cell: its atoms from below come first
+    wrapped = above & (moved.positions[:, 2] < lower_plane + moved.cell[2, 2] / 4)
+    moved.positions[wrapped] += moved.cell[2]
+    moved.positions[above] += displacement_angstrom
+    cell = moved.cell.array.copy()
+    cell[2] += 2 * displacement_angstrom
+    flat = cell[:2, :2]
+    cell[2, :2] -= np.rint(cell[2, :2] @ np.linalg.inv(flat)) @ flat
+    moved.set_cell(cell)
+    moved.wrap(eps=1e-9)
+    apart = float(displacement_angstrom[2]) / 2
+    first, second = moved.info["boundary_z"]
+    moved.info["boundary_z"] = [first + apart, second - apart]
+    return moved
+
+
 def grain_boundary(config: GrainBoundaryConfig) -> GrainBoundary:
     """Build the cell of a boundary: atoms on the sites of the two crystals, not relaxed.
 
@@ -189,7 +225,7 @@ def grain_boundary(config: GrainBoundaryConfig) -> GrainBoundary:
 def build_boundary(common: Coincidence, config: GrainBoundaryConfig) -> GrainBoundary:
     """Do what `grain_boundary` does for a coincidence that is known already."""
     edge = config.edge_angstrom
-    plane_cell = _wide_enough(common.plane_cell * edge, config.min_width_angstrom)
+    plane_cell = wide_enough(common.plane_cell * edge, config.min_width_angstrom)
     stacks = [_stack(common, grain, plane_cell, config) for grain in (LOWER, UPPER)]
     steps = [common.step(grain) * edge for grain in (LOWER, UPPER)]
     heights = [(n - 1) * step[2] for (_, n), step in zip(stacks, steps, strict=True)]
@@ -230,29 +266,8 @@ def _stack(
     edge = config.edge_angstrom
     step = common.step(grain) * edge
     n_planes = max(2, int(np.ceil(config.min_thickness_angstrom / step[2] - 1e-9)))
-    points = _points_in(plane_cell, common.in_plane(grain) * edge)
-    flat = np.column_stack([points, np.zeros(len(points))])
-    positions = (flat[None] + np.arange(n_planes)[:, None, None] * step).reshape(-1, 3)
-    return positions, n_planes
-
-
-def _points_in(cell: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points of a plane lattice within a cell of it, ``(n, 2)``."""
-    corners = np.array([[0, 0], cell[0], cell[1], cell[0] + cell[1]]) @ np.linalg.inv(vectors)
-    low, high = np.floor(corners.min(axis=0)) - 1, np.ceil(corners.max(axis=0)) + 1
-    factors = np.stack(np.meshgrid(*map(np.arange, low, high + 1), indexing="ij"), -1).reshape(
-        -1, 2
-    )
-    points = factors @ vectors
-    inside = points @ np.linalg.inv(cell)
-    return np.asarray(points[((inside > -1e-6) & (inside < 1 - 1e-6)).all(axis=1)])
-
-
-def _wide_enough(cell: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Repeat a plane cell until it is as wide as wanted between its opposite sides."""
-    lengths = np.linalg.norm(cell, axis=1)
-    widths = abs(np.linalg.det(cell)) / lengths[::-1]
-    return np.asarray(cell * np.ceil(width / widths - 1e-9).clip(1)[:, None])
+    points = points_in(plane_cell, common.in_plane(grain) * edge)
+    return stacked(points, step, n_planes), n_planes
 
 
 def nearest_neighbour_angstrom(config: HostCrystal) -> float:

@@ -9,7 +9,7 @@ from ase.neighborlist import neighbor_list
 
 from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError
-from moalloy_md.structures.coincidence import layers, rotation_angles
+from moalloy_md.structures.coincidence import rotation_angles
 from moalloy_md.structures.grain_boundaries import (
     BOUNDARIES,
     GrainBoundaryConfig,
@@ -17,6 +17,7 @@ from moalloy_md.structures.grain_boundaries import (
     grain_boundary,
 )
 from moalloy_md.structures.lattice import cubic_rotations
+from moalloy_md.structures.planes import layers
 
 A0 = 3.1625
 CUT = 1.2 * A0  # between the second and the third shell of bcc
