@@ -32,6 +32,7 @@ from moalloy_md.potentials.train_config import (
     Optimisation,
     ReduceOnPlateau,
     Refine,
+    Replay,
     Scratch,
     TrainConfig,
 )
@@ -85,6 +86,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             Naive,
             Frozen,
             MultiheadReplay,
+            Replay,
             Optimisation,
             ExponentialDecay,
             ReduceOnPlateau,

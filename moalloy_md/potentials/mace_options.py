@@ -10,6 +10,7 @@ from moalloy_md.potentials.train_config import (
     MultiheadReplay,
     Naive,
     Optimisation,
+    Replay,
     Scratch,
     TrainConfig,
 )
@@ -20,6 +21,9 @@ NAME = "model"
 
 #: The model that training goes on from, in the trainer's folder.
 START = "start.model"
+
+#: Training set and replayed cells in one file, in the trainer's folder.
+TRAIN_WITH_REPLAY = "train_with_replay.extxyz"
 
 #: The block of the MACE-MP-0 models, which they use in every layer.
 _BLOCK = "RealAgnosticResidualInteractionBlock"
@@ -46,7 +50,7 @@ def mace_arguments(
         "seed": fit.seed,
         "device": device,
         "default_dtype": config.dtype,
-        "train_file": config.train.absolute(),
+        "train_file": folder / TRAIN_WITH_REPLAY if data.n_replay else config.train.absolute(),
         "valid_file": config.valid.absolute(),
         "energy_key": "REF_energy",
         "forces_key": "REF_forces",
@@ -78,8 +82,8 @@ def mace_arguments(
 _FREEZE = {"embedding": 1, "interactions": 5, "products": 6}
 
 
-def _method(method: Naive | Frozen | MultiheadReplay) -> dict[str, Any]:
-    if isinstance(method, Naive):
+def _method(method: Naive | Frozen | MultiheadReplay | Replay) -> dict[str, Any]:
+    if isinstance(method, Naive | Replay):
         return {"multiheads_finetuning": False}
     if isinstance(method, Frozen):
         return {"multiheads_finetuning": False, "freeze": _FREEZE[method.layers]}

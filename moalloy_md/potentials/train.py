@@ -15,8 +15,15 @@ from typing import Any
 from moalloy_md.errors import RunDirectoryError, TrainingError
 from moalloy_md.potentials.foundations import one_head
 from moalloy_md.potentials.loading import load_model, model_heads, resolve_device, save_model
-from moalloy_md.potentials.mace_options import NAME, START, epochs_to_run, mace_arguments
+from moalloy_md.potentials.mace_options import (
+    NAME,
+    START,
+    TRAIN_WITH_REPLAY,
+    epochs_to_run,
+    mace_arguments,
+)
 from moalloy_md.potentials.reference_energies import in_order
+from moalloy_md.potentials.replay import label_replay, write_with_replay
 from moalloy_md.potentials.start import replay_elements
 from moalloy_md.potentials.train_config import Refine, TrainConfig
 from moalloy_md.potentials.training_set import (
@@ -200,6 +207,10 @@ def _data_of_earlier_run(out: Path) -> dict[str, Any] | None:
 def _say_energies(data: TrainingSet, log: Path) -> None:
     energies = ", ".join(f"{name} {energy:.6f}" for name, energy in data.e0s_ev.items())
     lines = [f"# E0s (eV): {energies}", f"# E0s are {data.e0s_from}"]
+    if data.replay:
+        lines.append(
+            f"# {data.n_replay} replayed cells, labelled by the model that training starts from"
+        )
     lines += [f"# E0 of {x}, which no training cell has: {how}" for x, how in data.unseen.items()]
     with log.open("a") as file:
         file.write("\n".join(lines) + "\n")
@@ -208,6 +219,10 @@ def _say_energies(data: TrainingSet, log: Path) -> None:
 def _write_start(config: TrainConfig, data: TrainingSet, trainer: Path) -> None:
     if data.start is None or (trainer / START).exists():
         return
+    if data.replay:  # before the start is changed
+        source = "cells to replay"
+        labelled = label_replay(data.replay, data.start, data.e0s_ev, source=source)
+        write_with_replay(config.train, labelled, trainer / TRAIN_WITH_REPLAY)
     replayed = replay_elements(config)
     # a second head takes its E0s from this file, and the first one those that it is told
     e0s = None if replayed else data.e0s_ev

@@ -13,6 +13,7 @@ from moalloy_md.config import Device, DType, StrictModel
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError
 from moalloy_md.potentials.train_presets import PresetName, with_preset
+from moalloy_md.structures.lattice import LatticeName
 
 
 def _known_symbols(symbols: Any) -> Any:
@@ -122,7 +123,24 @@ class MultiheadReplay(StrictModel):
     """Label the old cells with the foundation itself instead of with what their file says."""
 
 
-Method = Annotated[Naive | Frozen | MultiheadReplay, Field(discriminator="kind")]
+class Replay(StrictModel):
+    """Train on the new cells and on others that the model to start from labels itself, in one head.
+
+    Keeps what it knows of vacancies and surfaces where the new cells have none. The validation set stays as it is.
+    """
+
+    kind: Literal["replay"] = "replay"
+    """Tag: this method."""
+    cells: Path | None = None
+    """Cells to label (extended XYZ; labels in it are not looked at). Where null, vacancies and the three
+    densest surfaces of the host, pure and with each dopant of the training set, on the crystal's sites."""
+    lattice: LatticeName = "bcc"
+    """Crystal structure of the host, where `cells` is null."""
+    lattice_parameter_angstrom: float | None = Field(default=None, gt=1.0, le=10.0)
+    """Edge of its cubic cell, Å; that of the training set. 3.1625 for Mo unless said."""
+
+
+Method = Annotated[Naive | Frozen | MultiheadReplay | Replay, Field(discriminator="kind")]
 
 
 class FineTune(StrictModel):

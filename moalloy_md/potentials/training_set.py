@@ -5,13 +5,22 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from moalloy_md.datasets.checks.checking import check_dataset
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset
 from moalloy_md.datasets.split_folder import check_against_split
 from moalloy_md.errors import ConfigError, DataError
 from moalloy_md.potentials.reference_energies import ReferenceEnergies, choose_e0s, in_order
+from moalloy_md.potentials.replay import replay_cells
 from moalloy_md.potentials.start import StartModel, network_of, open_start, replay_elements
-from moalloy_md.potentials.train_config import MaceArchitecture, Refine, Scratch, TrainConfig
+from moalloy_md.potentials.train_config import (
+    MaceArchitecture,
+    Refine,
+    Replay,
+    Scratch,
+    TrainConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +49,23 @@ class TrainingSet:
     """The model that training goes on from; None from scratch."""
     network: MaceArchitecture | None
     """The network to build from scratch."""
+    replay: tuple[Atoms, ...] = ()
+    """Cells that the model to start from labels, to be trained on beside the training set."""
+
+    @property
+    def n_replay(self) -> int:
+        """Cells that are replayed."""
+        return len(self.replay)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON: all but the start model, whose identity is in it."""
+        """Return plain values, ready for JSON: of start and replay what identifies them."""
         plain = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if field.name not in {"start", "network"}
+            if field.name not in {"start", "network", "replay"}
         }
+        if self.replay:
+            plain["n_replay"] = self.n_replay
         if self.network is not None:
             plain["network"] = self.network.model_dump(mode="json")
         if self.start is not None:
@@ -95,8 +113,10 @@ def read_training_set(
         _refuse_overlap(valid, config.valid, test, config.test)
     _refuse_large_batch(config, len(train))
     _refuse_elements_of_validation(config, train, valid)
+    replay = _replay(config, train)
     held_out = _held_out(split, train, valid, config)
-    table = _table(config, train, test, split)
+    _refuse_held_out_in_replay(held_out, replay)
+    table = _table(config, train, test, split, replay)
     start, network = _start(config, table, train)
     if isinstance(config.start, Refine) and start is not None:
         table = in_order({*table, *start.foundation.elements})  # it keeps what it knew
@@ -113,6 +133,7 @@ def read_training_set(
         held_out=held_out,
         start=start,
         network=network,
+        replay=tuple(replay),
     )
 
 
@@ -185,16 +206,33 @@ def _held_out(
     return held_out
 
 
+def _refuse_held_out_in_replay(held_out: str | None, replay: Sequence[Atoms]) -> None:
+    for index, atoms in enumerate(replay):
+        if held_out in atoms.symbols:
+            raise DataError(
+                f"start.method.cells: frame {index} (the first is 0): expected no atom of the strictly "
+                f"held-out dopant {held_out}, found some: leave such cells out"
+            )
+
+
 def _table(
     config: TrainConfig,
     train: Sequence[Frame],
     test: Sequence[Frame],
     split: Mapping[str, Any] | None,
+    replay: Sequence[Atoms],
 ) -> list[str]:
     """Elements of the model: those of the data, of the split that they are from, and those given."""
     elements = {name for frame in [*train, *test] for name in frame.elements}
+    elements |= {str(name) for atoms in replay for name in atoms.symbols}
     elements |= set(config.elements) | set((split or {}).get("elements_not_in_train", ()))
     return in_order(elements)
+
+
+def _replay(config: TrainConfig, train: Sequence[Frame]) -> list[Atoms]:
+    if isinstance(config.start, Scratch) or not isinstance(config.start.method, Replay):
+        return []
+    return replay_cells(config.start.method, train)
 
 
 def _start(
