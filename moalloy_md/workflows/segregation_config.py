@@ -9,6 +9,9 @@ from moalloy_md.analysis.crystal import PTM_RMSD_CUTOFF
 from moalloy_md.config import StrictModel
 from moalloy_md.elements import HOST, ChemicalSymbol
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig
+from moalloy_md.structures.polycrystal import PolycrystalConfig
+from moalloy_md.structures.slabs import SlabConfig
+from moalloy_md.structures.voids import VoidConfig
 from moalloy_md.workflows.simulate_config import SimulationConfig
 
 
@@ -28,6 +31,29 @@ class BoundaryHost(GrainBoundaryConfig):
         if self.cell != "periodic":
             raise ValueError("expected cell: periodic, found vacuum: surfaces attract dopants too")
         return self
+
+
+class SlabHost(SlabConfig):
+    """A slab with two equal surfaces, as wide in the plane as ``sizes_angstrom`` says."""
+
+    kind: Literal["slab"]
+    """Tag: this kind."""
+
+
+class VoidHost(VoidConfig):
+    """A void in a supercell; ``sizes_angstrom`` does not repeat it."""
+
+    kind: Literal["void"]
+    """Tag: this kind."""
+
+
+class PolycrystalHost(PolycrystalConfig):
+    """Grains in a periodic box; with many atoms a sample of their boundaries' sites."""
+
+    kind: Literal["polycrystal"]
+    """Tag: this kind."""
+    relax_cell: Literal["no", "all"] = "all"
+    """Whether the box is scaled to zero pressure with the pure host."""
 
 
 class FileHost(StrictModel):
@@ -53,7 +79,9 @@ class FileHost(StrictModel):
     alike."""
 
 
-HostConfig = Annotated[BoundaryHost | FileHost, Field(discriminator="kind")]
+HostConfig = Annotated[
+    BoundaryHost | SlabHost | VoidHost | PolycrystalHost | FileHost, Field(discriminator="kind")
+]
 
 
 class Sites(StrictModel):
@@ -124,7 +152,7 @@ class SegregationConfig(SimulationConfig):
     """Settings of ``moalloy simulate segregation``."""
 
     host: HostConfig
-    """Where the dopants may segregate to."""
+    """Where the dopants may segregate to: ``boundary``, ``slab``, ``void``, ``polycrystal`` or ``file``."""
     dopants: tuple[ChemicalSymbol, ...] = Field(min_length=1)
     """Chemical symbols."""
     sites: Sites = Sites()

@@ -22,7 +22,13 @@ from moalloy_md.lammps.run import run_lammps
 from moalloy_md.lammps.single_point import write_structure
 from moalloy_md.rundir import replacing
 from moalloy_md.workflows.progress_bar import progress_bar
-from moalloy_md.workflows.segregation_config import BoundaryHost, FileHost
+from moalloy_md.workflows.segregation_config import (
+    BoundaryHost,
+    FileHost,
+    PolycrystalHost,
+    SlabHost,
+    VoidHost,
+)
 from moalloy_md.workflows.simulate_config import BundlePotential
 from moalloy_md.workflows.simulate_potential import resolve_potential
 
@@ -153,6 +159,38 @@ def _boundary(config: BoundaryHost, *, edge_angstrom: float) -> Host:
         plane_fractions=tuple(float(z) / height for z in found.boundary_z_angstrom),
         relax_cell=config.relax_cell,
     )
+
+
+@build_host.register
+def _slab(config: SlabHost, *, edge_angstrom: float) -> Host:
+    from moalloy_md.structures.slabs import slab
+
+    edge = config.lattice_parameter_angstrom or edge_angstrom
+    atoms = slab(
+        config.model_copy(update={"lattice_parameter_angstrom": edge, "min_width_angstrom": 0.1})
+    )
+    host = Host(
+        str(atoms.info["name"]), _plain(atoms), edge, (0.0, 1.0), repeats_along_normal=False
+    )
+    return host.with_atoms(host.atoms)
+
+
+@build_host.register
+def _void(config: VoidHost, *, edge_angstrom: float) -> Host:
+    from moalloy_md.structures.voids import void
+
+    edge = config.lattice_parameter_angstrom or edge_angstrom
+    atoms = void(config.model_copy(update={"lattice_parameter_angstrom": edge}))
+    return Host(str(atoms.info["name"]), _plain(atoms), edge)
+
+
+@build_host.register
+def _polycrystal(config: PolycrystalHost, *, edge_angstrom: float) -> Host:
+    from moalloy_md.structures.polycrystal import polycrystal
+
+    edge = config.lattice_parameter_angstrom or edge_angstrom
+    atoms = polycrystal(config.model_copy(update={"lattice_parameter_angstrom": edge})).atoms
+    return Host(str(atoms.info["name"]), _plain(atoms), edge, relax_cell=config.relax_cell)
 
 
 @build_host.register

@@ -27,6 +27,8 @@ _NM2 = 100.0  # Å² in nm²
 _CURVE_K = (300.0, 2700.0)
 #: Energies that should be zero, or equal, and are not by more, are told (eV).
 _NOTABLE_EV = 0.02
+#: Sites farther than this part of the farthest one are far.
+_FAR = 0.75
 #: Atoms that left their sites, from which occupations by site mean little.
 _NOTABLE_MOVED = 0.02
 
@@ -184,10 +186,13 @@ def _far(
     config: SegregationConfig, chosen: ChosenSites, energies: Energies, *, is_large: bool
 ) -> dict[str, Any]:
     """Segregation energies far from the boundary, which must be zero, by dopant."""
-    if is_large:
-        far = sorted(chosen.sites, key=lambda s: -s.distance_angstrom)[: config.sites.n_crystal]
-    else:
-        far = sorted(chosen.sites, key=lambda s: -s.distance_angstrom)[:2]
+    ordered = sorted(chosen.sites, key=lambda s: -s.distance_angstrom)
+    least = _FAR * ordered[0].distance_angstrom
+    far = (
+        ordered[: config.sites.n_crystal]
+        if is_large
+        else [site for site in ordered if site.distance_angstrom >= least]
+    )
     return {
         dopant: {
             "least_distance_angstrom": min(s.distance_angstrom for s in far),
