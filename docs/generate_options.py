@@ -62,6 +62,7 @@ from moalloy_md.workflows.simulate_config import (
     SimulationSlurm,
     Watch,
 )
+from moalloy_md.workflows.sro_config import SroConfig
 from moalloy_md.workflows.study_config import (
     IidFolds,
     LodoFolds,
@@ -131,6 +132,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         "`moalloy simulate thermal --config`",
         (ThermalConfig, Ramp, BundlePotential, LammpsPotential, Watch, SimulationSlurm),
     ),
+    ("`moalloy simulate sro --config`", (SroConfig,)),
     ("`moalloy quickstart --config`", (QuickstartConfig,)),
 )
 

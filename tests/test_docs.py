@@ -14,6 +14,7 @@ import yaml
 from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.workflows.sro_config import SroConfig
 from moalloy_md.workflows.study_config import StudyConfig
 from moalloy_md.workflows.thermal_config import ThermalConfig
 
@@ -52,6 +53,10 @@ def test_example_configurations_are_valid():
     assert [config.host for config in thermals] == ["Mo", "Mo", "Mo", "W"]
     for name in ("thermal.yaml", "short.yaml"):
         load_config(TOP / "examples" / "04_thermal" / name, ThermalConfig)
+    (order,) = (validate(b, SroConfig, source="docs/sro.md") for b in blocks("docs/sro.md"))
+    assert order.temperatures_k == (800, 1200)
+    for name in ("sro.yaml", "short.yaml"):
+        load_config(TOP / "examples" / "06_short_range_order" / name, SroConfig)
     example = TOP / "examples" / "02_study" / "study.yaml"
     assert load_config(example, StudyConfig).data == "bundled"
 
