@@ -56,6 +56,17 @@ from moalloy_md.workflows.label_config import (
 )
 from moalloy_md.workflows.properties_config import PropertiesConfig
 from moalloy_md.workflows.quickstart_config import QuickstartConfig
+from moalloy_md.workflows.segregation_config import (
+    BoundaryHost,
+    FileHost,
+    HybridMonteCarlo,
+    PolycrystalHost,
+    SegregationConfig,
+    Sites,
+    SlabHost,
+    SphereSettings,
+    VoidHost,
+)
 from moalloy_md.workflows.simulate_config import (
     BundlePotential,
     LammpsPotential,
@@ -133,6 +144,20 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         (ThermalConfig, Ramp, BundlePotential, LammpsPotential, Watch, SimulationSlurm),
     ),
     ("`moalloy simulate sro --config`", (SroConfig,)),
+    (
+        "`moalloy simulate segregation --config`",
+        (
+            SegregationConfig,
+            BoundaryHost,
+            SlabHost,
+            VoidHost,
+            PolycrystalHost,
+            FileHost,
+            Sites,
+            SphereSettings,
+            HybridMonteCarlo,
+        ),
+    ),
     ("`moalloy quickstart --config`", (QuickstartConfig,)),
 )
 

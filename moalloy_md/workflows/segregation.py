@@ -176,7 +176,7 @@ class Work:
         self.unrelaxed  # noqa: B018  a boundary that cannot be built
         if self.config.mcmd is not None and self.is_large:
             raise ConfigError(
-                f"mcmd: expected a host of up to {self.config.cluster.above_atoms} atoms, whose sites "
+                f"mcmd: expected a host of up to {self.config.spheres.above_atoms} atoms, whose sites "
                 f"are all known, found {len(self.unrelaxed.atoms)}: leave mcmd out, or run "
                 "lammps_inputs/in.mcmd by hand"
             )
@@ -228,6 +228,7 @@ class Work:
             "folder": self.out / CELLS,
             "fmax_ev_per_angstrom": self.config.fmax_ev_per_angstrom,
             "max_steps": self.config.max_steps,
+            "precision": self.config.precision,
         }
 
     @cached_property
@@ -247,7 +248,7 @@ class Work:
     @property
     def is_large(self) -> bool:
         """Whether spheres about the sites are relaxed instead of the whole host."""
-        return len(self.unrelaxed.atoms) > self.config.cluster.above_atoms
+        return len(self.unrelaxed.atoms) > self.config.spheres.above_atoms
 
     @cached_property
     def host(self) -> Host:
@@ -271,7 +272,7 @@ class Work:
             self.unrelaxed,
             potential=self.potential,
             run_dir=self.out / "minimise",
-            fmax_ev_per_angstrom=self.config.cluster.host_fmax_ev_per_angstrom,
+            fmax_ev_per_angstrom=self.config.spheres.host_fmax_ev_per_angstrom,
             ranks=self.ranks,
             console=self.console,
         )
@@ -314,7 +315,7 @@ class Work:
                 self.host,
                 self.chosen,
                 config.dopants,
-                settings=config.cluster,
+                settings=config.spheres,
                 reach_angstrom=float(manifest["r_max_angstrom"]) * int(manifest["n_layers"]),
             )
         return Cells(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from moalloy_md.analysis.crystal import PTM_RMSD_CUTOFF
-from moalloy_md.config import StrictModel
+from moalloy_md.config import DType, StrictModel
 from moalloy_md.elements import HOST, ChemicalSymbol
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig
 from moalloy_md.structures.polycrystal import PolycrystalConfig
@@ -107,7 +107,7 @@ class Sites(StrictModel):
     """Polyhedral template matching: a site is bcc where its neighbourhood deviates by less."""
 
 
-class ClusterSettings(StrictModel):
+class SphereSettings(StrictModel):
     """Large hosts: a sphere about each site instead of the whole cell."""
 
     above_atoms: int = Field(default=5000, ge=1)
@@ -160,7 +160,7 @@ class SegregationConfig(SimulationConfig):
     sizes_angstrom: tuple[float, ...] = Field(default=(9.0,), min_length=1)
     """Least distance of a dopant from its own images, Å: the host is repeated until it is met. With
     several, all are computed and compared; the largest one counts."""
-    cluster: ClusterSettings = ClusterSettings()
+    spheres: SphereSettings = SphereSettings()
     """Large hosts: spheres about the sites."""
     fmax_ev_per_angstrom: float = Field(default=0.01, gt=0, le=0.1)
     """Relaxations end when no force is larger, eV/Å."""
@@ -172,6 +172,9 @@ class SegregationConfig(SimulationConfig):
     """Temperatures of the isotherm, K."""
     bulk_fractions: tuple[float, ...] = Field(default=(0.001, 0.01), min_length=1)
     """Atomic fractions of the dopant in the bulk, for the isotherm."""
+    precision: DType = "float64"
+    """Of the native engine's arithmetic in relaxations. float32 is half as quick again, and good for
+    spheres of large hosts; its noise lets forces fall to some 0.005 eV/Å."""
     mcmd: HybridMonteCarlo | None = None
     """Hybrid Monte Carlo at temperature; not done where null."""
 

@@ -11,7 +11,7 @@ from ase.build import bulk
 from moalloy_md.analysis.segregation import segregation_energy
 from moalloy_md.structures.clusters import cut_cluster
 from moalloy_md.workflows.relaxations import Relaxed, Task
-from moalloy_md.workflows.segregation_config import ClusterSettings
+from moalloy_md.workflows.segregation_config import SphereSettings
 from moalloy_md.workflows.segregation_host import Host
 from moalloy_md.workflows.segregation_sites import ChosenSites, Site
 
@@ -198,7 +198,7 @@ class Clusters:
         chosen: ChosenSites,
         dopants: Sequence[str],
         *,
-        settings: ClusterSettings,
+        settings: SphereSettings,
         reach_angstrom: float,
     ) -> None:
         self._host, self._chosen, self._dopants = host, chosen, tuple(dopants)

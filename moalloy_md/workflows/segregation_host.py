@@ -324,7 +324,7 @@ def minimise_host(
         raise MoAlloyError(
             f"{host.name}: expected a host that relaxes to forces below {fmax_ev_per_angstrom:g} eV/Å, "
             f"found {force:.3f} eV/Å where LAMMPS gave up ({run_dir}): raise "
-            "cluster.host_fmax_ev_per_angstrom, or try another structure"
+            "spheres.host_fmax_ev_per_angstrom, or try another structure"
         )
     return host.with_atoms(_plain(read_frame(run_dir / "minimized.dump")))
 
