@@ -14,6 +14,7 @@ import yaml
 from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.workflows.segregation_config import SegregationConfig
 from moalloy_md.workflows.sro_config import SroConfig
 from moalloy_md.workflows.study_config import StudyConfig
 from moalloy_md.workflows.thermal_config import ThermalConfig
@@ -57,6 +58,10 @@ def test_example_configurations_are_valid():
     assert order.temperatures_k == (800, 1200)
     for name in ("sro.yaml", "short.yaml"):
         load_config(TOP / "examples" / "06_short_range_order" / name, SroConfig)
+    for block in blocks("docs/segregation.md"):
+        validate(block, SegregationConfig, source="docs/segregation.md")
+    for path in (TOP / "examples" / "07_segregation").glob("*.yaml"):
+        load_config(path, SegregationConfig)
     example = TOP / "examples" / "02_study" / "study.yaml"
     assert load_config(example, StudyConfig).data == "bundled"
 
