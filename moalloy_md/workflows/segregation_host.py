@@ -210,7 +210,8 @@ def _file(config: FileHost, *, edge_angstrom: float) -> Host:
     if atoms.cell.rank < 3:
         raise DataError(f"{config.path}: expected a periodic cell, found none in the file")
     edge = float(atoms.info.get("lattice_parameter_angstrom", edge_angstrom))
-    host = Host(config.path.stem, _plain(atoms), edge, relax_cell=config.relax_cell)
+    name = str(atoms.info.get("name", config.path.stem))
+    host = Host(name, _plain(atoms), edge, relax_cell=config.relax_cell)
     height = host.height_angstrom
     planes = config.planes_angstrom
     if not planes and "boundary_z" in atoms.info:  # a boundary of 'moalloy structures'

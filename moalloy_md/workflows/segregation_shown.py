@@ -11,6 +11,7 @@ from rich.table import Table
 
 from moalloy_md.report.numbers import with_error_in_brackets
 from moalloy_md.rundir import MANIFEST, read_json
+from moalloy_md.units import MEV_PER_EV
 from moalloy_md.workflows.job_queue import job_queue, submit_array
 from moalloy_md.workflows.run_plan import Executor, Outcome
 from moalloy_md.workflows.segregation import Work, segregation, show_forecast
@@ -18,6 +19,8 @@ from moalloy_md.workflows.segregation_config import SegregationConfig
 from moalloy_md.workflows.segregation_results import RESULTS
 from moalloy_md.workflows.simulate import show_outcome
 
+#: With more dopants, their columns take the room of others.
+_FEW_DOPANTS = 5
 #: Sites that are printed; all are in sites.csv.
 _MOST_SITES = 16
 
@@ -104,7 +107,7 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
     console.print(
         f"{host['name']}, {host['n_atoms']} atoms, a = {host['lattice_parameter_angstrom']:.4f} Å"
         + (f", {gamma:.3f} J/m²" if gamma is not None else "")
-        + ". Segregation energies in eV, negative segregates.",
+        + ". Segregation energies in meV, negative segregates.",
         highlight=False,
     )
     if host["is_sampled"]:
@@ -120,19 +123,29 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
 
 def _show_sites(results: Mapping[str, Any], console: Console) -> None:
     dopants = results["dopants"]
-    energies = {(one["dopant"], one["site"]): one["relaxed_ev"] for one in results["energies"]}
-    table = _table("site", "Å", "alike", "neighbours", "Å³", *dopants)
+    energies = {
+        (one["dopant"], one["site"]): _mev(one["relaxed_ev"]) for one in results["energies"]
+    }
+    is_wide = len(dopants) <= _FEW_DOPANTS
+    table = _table("site", "Å", *(("alike", "neighbours") if is_wide else ()), "Å³", *dopants)
     for site in results["sites"][:_MOST_SITES]:
         volume = site["volume_angstrom3"]
         table.add_row(
-            site["label"], f"{site['distance_angstrom']:.2f}", str(site["n_alike"]),
-            str(site["coordination"]), "–" if volume is None else f"{volume:.2f}",
-            *(f"{energies[dopant, site['label']]:+.3f}" for dopant in dopants),
-        )  # fmt: skip
+            site["label"],
+            f"{site['distance_angstrom']:.2f}",
+            *((str(site["n_alike"]), str(site["coordination"])) if is_wide else ()),
+            "–" if volume is None else f"{volume:.2f}",
+            *(energies[dopant, site["label"]] for dopant in dopants),
+        )
     table.add_section()
     middle = results["middle_minus_bulk_ev"]
-    table.add_row("middle − bulk", *[""] * 4, *(f"{middle[dopant]:+.3f}" for dopant in dopants))
+    empty = [""] * (4 if is_wide else 2)
+    table.add_row("middle", *empty, *(_mev(middle[dopant]) for dopant in dopants))
     console.print(table)
+    console.print(
+        "(middle: the reference in the middle of the host less a dopant in a crystal of its own)",
+        highlight=False,
+    )
     if len(results["sites"]) > _MOST_SITES:
         console.print(f"({len(results['sites'])} sites in all: sites.csv)", highlight=False)
     if len(results["sizes"]) > 1:
@@ -148,7 +161,7 @@ def _show_sizes(results: Mapping[str, Any], console: Console) -> None:
             key=lambda one: one["relaxed_ev"],
         )
         found = {
-            one["size"]: f"{one['relaxed_ev']:+.4f}"
+            one["size"]: _mev(one["relaxed_ev"])
             for one in results["by_size"]
             if (one["dopant"], one["site"]) == (dopant, best["site"])
         }
@@ -159,21 +172,22 @@ def _show_sizes(results: Mapping[str, Any], console: Console) -> None:
 
 
 def _show_spectra(results: Mapping[str, Any], console: Console) -> None:
-    table = _table(
-        "dopant", "sites", "mean", "deviation", "location μ", "scale σ", "shape α", "KS", "far"
-    )
+    table = _table("dopant", "sites", "mean", "deviation", "μ", "σ", "α", "KS", "far")
     for dopant in results["dopants"]:
         fit = results["spectra"].get(dopant)
         if fit is None:
             continue
         table.add_row(
-            dopant, str(fit["n_energies"]), _bracket(fit["mean_ev"], fit["mean_error_ev"]),
-            f"{fit['standard_deviation_ev']:.3f}",
-            _bracket(fit["location_ev"], fit["location_error_ev"]),
-            _bracket(fit["scale_ev"], fit["scale_error_ev"]),
-            _bracket(fit["shape"], fit["shape_error"]), f"{fit['ks_distance']:.3f}",
-            f"{results['far_ev'][dopant]['largest_ev']:+.3f}",
-        )  # fmt: skip
+            dopant,
+            str(fit["n_energies"]),
+            _bracket(1e3 * fit["mean_ev"], 1e3 * fit["mean_error_ev"]),
+            _mev(fit["standard_deviation_ev"]).removeprefix("+"),
+            _bracket(1e3 * fit["location_ev"], 1e3 * fit["location_error_ev"]),
+            _bracket(1e3 * fit["scale_ev"], 1e3 * fit["scale_error_ev"]),
+            _bracket(fit["shape"], fit["shape_error"]),
+            f"{fit['ks_distance']:.3f}",
+            _mev(results["far_ev"][dopant]["largest_ev"]),
+        )
     console.print(table)
     if len(results["sizes"]) > 1:
         _show_sizes(results, console)
@@ -231,6 +245,10 @@ def _table(*titles: str) -> Table:
     for k, title in enumerate(titles):
         table.add_column(title, justify="left" if k == 0 else "right")
     return table
+
+
+def _mev(energy_ev: float) -> str:
+    return f"{MEV_PER_EV * energy_ev:+.0f}"
 
 
 def _bracket(value: float, error: float | None) -> str:
