@@ -21,6 +21,8 @@ from moalloy_md.workflows.interaction_validation import ValidationResults
 
 #: Lines of each half of the table of the strongest.
 _STRONGEST = 10
+#: k_B T at 290 K.
+_NOTABLE_EV = 0.025
 
 
 def interaction_shown(
@@ -88,8 +90,13 @@ def _show_strongest(pairs: Sequence[Interaction], console: Console) -> None:
             )  # fmt: skip
         table.add_section()
     console.print(table)
-    n = sum(one.relaxed_ev < 0 for one in pairs)
-    console.print(f"{n} of {len(pairs)} pairs and shells attract.", highlight=False)
+    attract = sum(one.relaxed_ev < -_NOTABLE_EV for one in pairs)
+    repel = sum(one.relaxed_ev > _NOTABLE_EV for one in pairs)
+    console.print(
+        f"Of {len(pairs)} pairs and shells {attract} attract and {repel} repel by more than "
+        f"{_mev(_NOTABLE_EV).lstrip('+')} meV, k_B T at room temperature.",
+        highlight=False,
+    )
 
 
 def _show_vacancies(found: Sequence[Interaction], console: Console) -> None:
