@@ -264,6 +264,11 @@ def _cautions(
             f"the middle of the host is not bulk: dopants there differ from a crystal of their own by "
             f"{_named(off)}. Take thicker grains or wider cells"
         )
+    if chosen.boundaries_differ:
+        yield (
+            "the boundaries of the host differ: sites and isotherm are those of the first, and Monte Carlo "
+            "sees both. Make both alike (moalloy structures gb does)"
+        )
     uneven = {f"site {s}": e for s, e in energies.alike_ev.items() if abs(e) > _NOTABLE_EV / 4}
     if uneven:
         yield (

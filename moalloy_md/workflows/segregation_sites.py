@@ -65,6 +65,8 @@ class ChosenSites:
         For each atom of the host the number of its site in `sites`, ``(n_atoms,)``; -1 elsewhere.
     distances_angstrom
         Of each atom of the host, ``(n_atoms,)``.
+    boundaries_differ
+        Whether another boundary of the host has other sites than the first, whose sites are tried.
     """
 
     sites: tuple[Site, ...]
@@ -72,6 +74,7 @@ class ChosenSites:
     n_boundary_atoms: int
     groups: NDArray[np.int64]
     distances_angstrom: NDArray[np.float64]
+    boundaries_differ: bool
 
 
 def choose_sites(
@@ -143,7 +146,15 @@ def choose_sites(
         CRYSTAL, np.array([middle]), geometry, distances, pressures_gpa, others=np.array([middle]),
         alone=True,
     )  # fmt: skip
-    return ChosenSites(tuple(sites), crystal, int((~geometry.is_crystal).sum()), groups, distances)
+    each = np.bincount(nearest[groups >= 0], minlength=host.n_boundaries)
+    return ChosenSites(
+        tuple(sites),
+        crystal,
+        int((~geometry.is_crystal).sum()),
+        groups,
+        distances,
+        boundaries_differ=bool((each != each[0]).any()),
+    )
 
 
 def centred(host: Host, settings: Sites) -> Host:
