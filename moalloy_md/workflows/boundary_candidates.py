@@ -190,9 +190,9 @@ def plain_config(config: BoundarySearchConfig, changes: dict[str, Any]) -> Grain
     return GrainBoundaryConfig(**{**wanted, **changes})
 
 
-def moves(step: float) -> NDArray[np.float64]:
-    """Displacements by a step forth and back along x, y and z, ``(6, 3)``, Å."""
-    return np.vstack([np.eye(3), -np.eye(3)]) * step
+def moves(step: float, axes: Sequence[int]) -> NDArray[np.float64]:
+    """Displacements by a step forth and back along axes of the cell, ``(2 n_axes, 3)``, Å."""
+    return np.vstack([np.eye(3)[list(axes)], -np.eye(3)[list(axes)]]) * step
 
 
 def moved(candidate: Candidate, move: NDArray[np.float64], number: int) -> Candidate:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator
+from numpy.typing import NDArray
 from rich.console import Console
 
 from moalloy_md.bundle import open_bundle
@@ -51,9 +52,14 @@ TABLE = "candidates.csv"
 BEST = "boundary.extxyz"
 DATA = "boundary.data"
 PLOT = "candidates.png"
+PICTURE = "boundary.png"
+
+FloatArray = NDArray[np.float64]
 
 #: Refining goes on only where a move gains more than this, J/m².
 _GAIN_J_PER_M2 = 1e-4
+#: Atoms that are nearer to one boundary than to the other by less than this belong to both, Å.
+_MIDDLE_ANGSTROM = 0.2
 #: Rounds of refining after which it ends in any case.
 _MAX_ROUNDS = 40
 
@@ -69,7 +75,8 @@ def search_boundary(
         Settings.
     out
         Run directory. Left there: ``boundary.json``, ``candidates.csv``, ``candidates.png``, and the best
-        structure as ``boundary.extxyz`` and ``boundary.data``.
+        structure as ``boundary.extxyz`` (``excess_ev``: each atom's energy above the crystal's),
+        ``boundary.data`` and ``boundary.png``.
     processes
         Cells that are relaxed at once; all cores that this process may use where None.
     console
@@ -78,8 +85,9 @@ def search_boundary(
     Returns
     -------
     dict
-        The content of ``boundary.json``: ``energy_j_per_m2`` and what belongs to the best structure,
-        ``boundary`` (Σ, axis, plane and so on), ``refined`` and ``candidates``.
+        The content of ``boundary.json``: ``energy_j_per_m2`` and what belongs to the best structure;
+        ``unshifted_j_per_m2`` of the grains as they coincide, only the gap relaxed, which is what many
+        published tables give; ``boundary`` (Σ, axis, plane and so on), ``refined`` and ``candidates``.
 
     Raises
     ------
@@ -107,15 +115,21 @@ def search_boundary(
     starts = lowest_distinct(candidates, start.coincidence, crystal, n=config.keep)
     refined = work.refined(starts)
     best = min(refined, key=lambda one: one.energy)
+    unshifted = min(
+        (c for c in candidates if not any(c.shift_angstrom)), key=lambda one: one.energy
+    )
+    (unshifted,) = work.refined([unshifted], axes=(2,))
     _check_converged(best, config)
+    excess = _excess(best, crystal, calculator)
     results = {
         **_what_was_searched(config, start, crystal),
         **_what_was_found(best, config, crystal),
-        "energy_of_each_boundary_j_per_m2": _of_each(best, crystal, calculator),
+        "unshifted_j_per_m2": unshifted.energy_j_per_m2,
+        "energy_of_each_boundary_j_per_m2": None if excess is None else _of_each(best, excess),
         "refined": [one.as_dict() for one in sorted(refined, key=lambda one: one.energy)],
         "candidates": [one.as_dict() for one in sorted(candidates, key=lambda one: one.energy)],
     }
-    _write(out, results, best)
+    _write(out, results, best, excess)
     run.update_manifest(finished=now())
     return results
 
@@ -156,11 +170,13 @@ class _Work:
             console=self.console,
         )
 
-    def refined(self, starts: list[Candidate]) -> list[Candidate]:
-        """Move one grain against the other as long as the energy falls; all starts at once."""
-        states = self._fine(
-            [replace(one, key=f"{one.key}-refined") for one in starts], self.console
-        )
+    def refined(
+        self, starts: list[Candidate], *, axes: tuple[int, ...] = (0, 1, 2)
+    ) -> list[Candidate]:
+        """Move one grain against the other along `axes` as long as the energy falls; all at once."""
+        name = "".join("xyz"[axis] for axis in axes)
+        states = [replace(one, key=f"{one.key}-refined-{name}") for one in starts]
+        states = self._fine(states, self.console)
         steps = [self.config.refine_step_angstrom] * len(states)
         quiet = Console(quiet=True)  # a bar a round would flicker
         with progress_bar(self.console, "refining, round {} of {} or fewer") as show:
@@ -171,7 +187,9 @@ class _Work:
                 show(number, _MAX_ROUNDS, said, is_end=not going)
                 if not going:
                     break
-                trials = {k: [moved(states[k], m, number) for m in moves(steps[k])] for k in going}
+                trials = {
+                    k: [moved(states[k], m, number) for m in moves(steps[k], axes)] for k in going
+                }
                 done = self._fine([one for some in trials.values() for one in some], quiet)
                 energies = {one.key: one for one in done}
                 for k, some in trials.items():
@@ -262,27 +280,34 @@ def _what_was_found(
     }
 
 
-def _of_each(best: Candidate, crystal: Crystal, calculator: Calculator) -> list[float] | None:
-    """Share the excess energy between the boundaries, atom by atom: they must be equal."""
+def _excess(best: Candidate, crystal: Crystal, calculator: Calculator) -> FloatArray | None:
+    """Energy of each atom above that of the crystal's, ``(n_atoms,)``, eV; None where none is given."""
     if "energies" not in calculator.implemented_properties:
         return None
     atoms = best.atoms.copy()
     atoms.calc = calculator
-    excess = atoms.get_potential_energies() - crystal.energy_ev
+    return np.asarray(atoms.get_potential_energies() - crystal.energy_ev)
+
+
+def _of_each(best: Candidate, excess_ev: FloatArray) -> list[float]:
+    """Share the excess energy between the boundaries, atom by atom: they must be equal. J/m²."""
+    atoms = best.atoms
     area = float(np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1])))
     nearest = []
     for plane in atoms.info["boundary_z"]:
         one = atoms.copy()
         one.info["boundary_z"] = [plane]
         nearest.append(boundary_distances(one))
-    which = np.argmin(nearest, axis=0)
-    return [
-        float(excess[which == k].sum() / area * J_PER_M2_PER_EV_A2) for k in range(len(nearest))
-    ]
+    # an atom in the middle of a grain belongs to both
+    shares = np.array(nearest) < np.min(nearest, axis=0) + _MIDDLE_ANGSTROM
+    parts = (shares / shares.sum(axis=0)) @ excess_ev
+    return [float(part / area * J_PER_M2_PER_EV_A2) for part in parts]
 
 
-def _write(out: Path, results: dict[str, Any], best: Candidate) -> None:
-    from moalloy_md.report.boundary_plots import candidates_plot
+def _write(
+    out: Path, results: dict[str, Any], best: Candidate, excess_ev: FloatArray | None
+) -> None:
+    from moalloy_md.report.boundary_plots import boundary_picture, candidates_plot
 
     atoms = best.atoms.copy()
     atoms.info.update(
@@ -290,6 +315,8 @@ def _write(out: Path, results: dict[str, Any], best: Candidate) -> None:
         energy_j_per_m2=results["energy_j_per_m2"],
         name=f"{atoms.info['host']}-{results['boundary']['name'] or 'boundary'}-best",
     )
+    if excess_ev is not None:
+        atoms.set_array("excess_ev", excess_ev)
     for name in (BEST, DATA):
         (out / name).unlink(missing_ok=True)  # ours, from a run that was killed
     write_cells(out / BEST, [atoms])
@@ -301,6 +328,7 @@ def _write(out: Path, results: dict[str, Any], best: Candidate) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    with replacing(out / PLOT) as temporary:
-        temporary.write_bytes(candidates_plot(results))
+    for name, drawn in ((PLOT, candidates_plot(results)), (PICTURE, boundary_picture(atoms))):
+        with replacing(out / name) as temporary:
+            temporary.write_bytes(drawn)
     write_json(out / RESULTS, results)

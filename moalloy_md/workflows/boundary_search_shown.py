@@ -34,7 +34,8 @@ def search_shown(
     console.print(
         f"lowest of {len(results['candidates'])} candidates: {results['energy_j_per_m2']:.3f} J/m², excess "
         f"volume {results['excess_volume_angstrom']:.3f} Å, {results['n_atoms']} atoms, misorientation "
-        f"{found['misorientation_deg']:.2f}°, area {results['area_angstrom2']:.2f} Å²",
+        f"{found['misorientation_deg']:.2f}°, area {results['area_angstrom2']:.2f} Å²; "
+        f"without shift {results['unshifted_j_per_m2']:.3f} J/m²",
         highlight=False,
     )
     console.print(f"{out / BEST}, {out / DATA}, {out / PLOT}", highlight=False, soft_wrap=True)
