@@ -297,7 +297,8 @@ def minimise_host(
     """
     model = resolve_potential(potential)
     element = str(host.atoms.symbols[0])
-    write_structure(host.atoms, run_dir / "structure.data", elements=[element])
+    with replacing(run_dir / "structure.data") as temporary:
+        write_structure(host.atoms, temporary, elements=[element])
     force = float("inf")
     with progress_bar(console, "step {} of {}") as show:
 
