@@ -73,7 +73,8 @@ def predict(
     for start in range(0, len(cells), batch_size):
         chunk = cells[start : start + batch_size]
         batch = make_batch(model, chunk, head=chosen)
-        out = network(batch.to_dict(), training=False, compute_force=True)
+        with default_dtype(model_dtype(model)):  # mace-torch's ZBL takes its constants so
+            out = network(batch.to_dict(), training=False, compute_force=True)
         energies.append(out["energy"].detach().double().cpu().numpy())
         of_atoms = out["forces"].detach().double().cpu().numpy()
         forces += np.split(of_atoms, np.cumsum([len(atoms) for atoms in chunk])[:-1])
