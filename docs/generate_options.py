@@ -45,6 +45,12 @@ from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig
 from moalloy_md.structures.voids import VoidConfig
 from moalloy_md.workflows.boundary_search_config import BoundarySearchConfig
+from moalloy_md.workflows.interaction_config import (
+    Convergence,
+    InteractionConfig,
+    Validation,
+    ValidationModel,
+)
 from moalloy_md.workflows.job_queue import Slurm
 from moalloy_md.workflows.label_config import (
     Factory,
@@ -142,6 +148,10 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     (
         "`moalloy simulate thermal --config`",
         (ThermalConfig, Ramp, BundlePotential, LammpsPotential, Watch, SimulationSlurm),
+    ),
+    (
+        "`moalloy simulate interaction --config`",
+        (InteractionConfig, Convergence, Validation, ValidationModel),
     ),
     ("`moalloy simulate sro --config`", (SroConfig,)),
     (

@@ -14,6 +14,8 @@ import yaml
 from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.structures.polycrystal import PolycrystalConfig
+from moalloy_md.workflows.interaction_config import InteractionConfig
 from moalloy_md.workflows.segregation_config import SegregationConfig
 from moalloy_md.workflows.sro_config import SroConfig
 from moalloy_md.workflows.study_config import StudyConfig
@@ -58,10 +60,16 @@ def test_example_configurations_are_valid():
     assert order.temperatures_k == (800, 1200)
     for name in ("sro.yaml", "short.yaml"):
         load_config(TOP / "examples" / "06_short_range_order" / name, SroConfig)
+    for block in blocks("docs/interaction.md"):
+        validate(block, InteractionConfig, source="docs/interaction.md")
+    for path in (TOP / "examples" / "05_interaction").glob("*.yaml"):
+        load_config(path, InteractionConfig)
     for block in blocks("docs/segregation.md"):
         validate(block, SegregationConfig, source="docs/segregation.md")
     for path in (TOP / "examples" / "07_segregation").glob("*.yaml"):
         load_config(path, SegregationConfig)
+    for block in blocks("docs/structures.md"):
+        assert validate(block, PolycrystalConfig, source="docs/structures.md").n_grains == 2
     example = TOP / "examples" / "02_study" / "study.yaml"
     assert load_config(example, StudyConfig).data == "bundled"
 

@@ -80,16 +80,18 @@ def interaction(
     )
     edge = _edge(config, bundle, run)
     plan = make_plan(config, dopants, edge_angstrom=edge)
-    relaxed = relax_all(
-        plan.tasks,
-        bundle=bundle.path,
-        folder=out / CELLS,
-        fmax_ev_per_angstrom=config.fmax_ev_per_angstrom,
-        max_steps=config.max_steps,
-        processes=processes,
-        console=console,
-        precision=config.precision,
-    )
+    relaxed = {}
+    if plan.tasks:
+        relaxed = relax_all(
+            plan.tasks,
+            bundle=bundle.path,
+            folder=out / CELLS,
+            fmax_ev_per_angstrom=config.fmax_ev_per_angstrom,
+            max_steps=config.max_steps,
+            processes=processes,
+            console=console,
+            precision=config.precision,
+        )
     about = _about(config, bundle, dopants, edge)
     results = collect(plan, relaxed, about=about, validation=validation)
     write_results(results, out)

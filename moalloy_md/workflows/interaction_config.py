@@ -136,7 +136,7 @@ class InteractionConfig(StrictModel):
     max_steps: int = Field(default=300, ge=1)
     """Steps of a relaxation. One that needs more is named, in the results too."""
     precision: DType = "float64"
-    """Of the native engine's arithmetic. float32 is half as quick again, and costs 0.01 meV."""
+    """Of the native engine's arithmetic. float32 takes half the time, and costs 0.01 meV."""
     slurm: SimulationSlurm = SimulationSlurm()
     """How the job is submitted to SLURM; ``cpus`` are cells relaxed at once."""
 

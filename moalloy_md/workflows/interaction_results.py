@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.analysis.interactions import SizeLimit, binding_energy, many_body_part, size_limit
+import numpy as np
+
+from moalloy_md.analysis.interactions import (
+    FloatArray,
+    SizeLimit,
+    binding_energy,
+    many_body_part,
+    size_limit,
+)
 from moalloy_md.rundir import write_csv, write_json
 from moalloy_md.units import MEV_PER_EV
 from moalloy_md.workflows.interaction_plan import Binding, Kind, Plan
@@ -18,6 +26,9 @@ TABLES: dict[Kind, str] = {
     "vacancy": "vacancies.csv",
     "triplet": "triplets.csv",
 }
+#: An atom that moved by this part of the cubic edge is half-way to the next site of bcc, or farther.
+_LEFT = 0.43
+
 CONVERGENCE, VALIDATION = "convergence.csv", "validation.csv"
 
 
@@ -84,6 +95,8 @@ class InteractionResults:
     convergence: tuple[SizeSeries, ...]
     unconverged: tuple[str, ...]
     """Cells that did not relax within the steps allowed."""
+    left_sites: tuple[str, ...]
+    """Cells in which an atom left its site when relaxed: they are no longer what their name says."""
     validation: ValidationResults | None
 
     def of(self, kind: Kind) -> list[Interaction]:
@@ -105,6 +118,7 @@ class InteractionResults:
                 for series in self.convergence
             ],
             "unconverged": list(self.unconverged),
+            "left_sites": list(self.left_sites),
             "validation": self.validation and self.validation.as_dict(),
         }
 
@@ -139,8 +153,18 @@ def collect(
         interactions=tuple(_interaction(binding, cells) for binding in plan.bindings),
         convergence=tuple(_series(plan.converging, cells)),
         unconverged=tuple(key for key, one in relaxed.items() if not one.converged),
+        left_sites=tuple(
+            task.key
+            for task in plan.tasks
+            if _farthest(task.atoms.positions, relaxed[task.key].positions)
+            > _LEFT * about["lattice_parameter_angstrom"]
+        ),
         validation=validation,
     )
+
+
+def _farthest(before: FloatArray, after: FloatArray) -> float:
+    return float(np.linalg.norm(after - before, axis=1).max(initial=0.0))
 
 
 def write_results(results: InteractionResults, out: Path) -> None:

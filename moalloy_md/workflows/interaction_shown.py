@@ -67,6 +67,12 @@ def show_results(results: InteractionResults, console: Console) -> None:
     if results.validation is not None:
         _show_validation(results.validation, console)
     _show_images(results.interactions, console)
+    if results.left_sites:
+        console.print(
+            f"In {len(results.left_sites)} cells an atom left its site when relaxed, so that they are not "
+            f"what they are called: {', '.join(results.left_sites[:_STRONGEST])}",
+            style="yellow", highlight=False,
+        )  # fmt: skip
     if results.unconverged:
         console.print(
             f"{len(results.unconverged)} cells did not relax, and their energies are marked "

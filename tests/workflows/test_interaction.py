@@ -202,3 +202,25 @@ def test_what_is_written_and_shown(pair_bundle, tmp_path):
     assert "6 (2 contacts)" in text
     assert "Three dopants" in text
     assert "did not relax" in text
+
+
+def test_an_atom_that_leaves_its_site_is_told(pair_bundle, tmp_path, monkeypatch):
+    config = InteractionConfig(
+        bundle=pair_bundle, lattice_parameter_angstrom=EDGE, pairs="none", dopants=("Ti",),
+        vacancy_shells=(1,), repeat=3,
+    )  # fmt: skip
+    honest = relaxations.relax_one
+
+    def jump(task, *arguments, **options):
+        """Let the atom beside the vacancy end where the vacancy was."""
+        found = honest(task, *arguments, **options)
+        if task.key.endswith("vac-shell1"):
+            found.positions[0] += 0.9 * np.sqrt(3) / 2 * EDGE * np.array([1, 1, 1]) / np.sqrt(3)
+        return found
+
+    monkeypatch.setattr(relaxations, "relax_one", jump)
+    results = interaction(config, out=tmp_path / "out", console=quiet())
+    assert results.left_sites == ("bcc3x3x3-Mo52Ti1-vac-shell1",)
+    screen = io.StringIO()
+    show_results(results, Console(file=screen, width=200))
+    assert "an atom left its site" in screen.getvalue()
