@@ -165,13 +165,14 @@ def test_equal_runs_agree_and_unequal_ones_do_not():
     known = [found for found in equal if found.error is not None]
     assert len(known) > 90  # some series look as if they drifted
     assert np.mean([abs(found.value) < 2 * found.error for found in known]) > 0.9
-    # an error is about sqrt(9 / 2000) = 0.067 each, 0.095 together
-    apart = [joint([correlated(generator), correlated(generator, mean=0.7)]) for _ in range(30)]
-    assert sum(found.agree is False for found in apart) >= 27
-    for found in apart:
-        if found.agree is False:
-            assert found.error > 0.2  # half of what lies between them
-            assert found.sigmas > 3
+    # an error is about sqrt(9 / 2000) = 0.067 each, 0.095 together; some rest on two numbers only
+    apart = [joint([correlated(generator), correlated(generator, mean=1.5)]) for _ in range(30)]
+    known = [found for found in apart if found.error is not None]
+    told = [found for found in known if found.agree is False]
+    assert len(told) > 0.9 * len(known) > 20
+    for found in told:
+        assert found.error > 0.5  # half of what lies between them
+        assert found.sigmas > 3
 
 
 def test_what_has_no_error_says_nothing_together():
