@@ -99,7 +99,7 @@ def by_column(elements: set[str]) -> list[str]:
 def distance_plot(results: InteractionResults) -> bytes | None:
     """Draw binding energies against distance: equal pairs, unequal pairs, dopant and vacancy.
 
-    Where there are more lines than can be told apart, those of the strongest are drawn.
+    Where there are more lines than can be told apart, the strongest attractions and repulsions are drawn.
     """
     pairs = results.of("pair")
     panels = {
@@ -119,8 +119,7 @@ def distance_plot(results: InteractionResults) -> bytes | None:
 
 def _distance_panel(axes: "Axes", title: str, found: Sequence[Interaction]) -> None:
     names = list(dict.fromkeys(one.name for one in found))
-    strength = {n: max(abs(o.relaxed_ev) for o in found if o.name == n) for n in names}
-    shown = sorted(names, key=lambda name: -strength[name])[:_LINES]
+    shown = _strongest(found, names)
     axes.axhline(0, color=QUIET, linewidth=1.0)
     for k, name in enumerate(n for n in names if n in shown):
         own = sorted((o for o in found if o.name == name), key=lambda o: o.distance_angstrom)
@@ -136,10 +135,22 @@ def _distance_panel(axes: "Axes", title: str, found: Sequence[Interaction]) -> N
             x, [MEV_PER_EV * one.unrelaxed_ev for one in own],
             **{**style, "linewidth": 0.6, "linestyle": ":", "markerfacecolor": "white"},
         )  # fmt: skip
-    more = f", the strongest {_LINES} of {len(names)}" if len(names) > _LINES else ""
+    more = f", strongest attractions and repulsions of {len(names)}" if len(names) > _LINES else ""
     axes.set_title(title + more, fontsize=9, loc="left")
     axes.set_ylabel("binding energy (meV)")
     axes.legend(fontsize=7, frameon=False, ncols=2)
+
+
+def _strongest(found: Sequence[Interaction], names: Sequence[str]) -> set[str]:
+    """Choose the lines of a panel: half of those with the lowest energies, half with the highest."""
+    lowest = {n: min(one.relaxed_ev for one in found if one.name == n) for n in names}
+    highest = {n: max(one.relaxed_ev for one in found if one.name == n) for n in names}
+    if len(names) <= _LINES:
+        return set(names)
+    attracting = sorted(names, key=lambda name: lowest[name])[: _LINES // 2]
+    others = [name for name in names if name not in attracting]
+    repelling = sorted(others, key=lambda name: -highest[name])[: _LINES - len(attracting)]
+    return {*attracting, *repelling}
 
 
 def convergence_plot(convergence: Sequence[SizeSeries]) -> bytes | None:
@@ -164,7 +175,7 @@ def convergence_plot(convergence: Sequence[SizeSeries]) -> bytes | None:
     axes.set_xlim(left=0)
     axes.set_xlabel("1000 / sites of the cell; at 0: extrapolated to an infinite cell")
     axes.set_ylabel("relaxed binding energy (meV)")
-    axes.legend(fontsize=7, frameon=False, ncols=2)
+    figure.legend(fontsize=7, frameon=False, loc="outside right upper")
     return png(figure)
 
 
@@ -173,7 +184,7 @@ def parity_plot(validation: ValidationResults) -> bytes:
     models = validation.models
     columns = min(3, len(models))
     rows = -(-len(models) // columns)
-    figure = _figure(3.1 * columns, 3.1 * rows + 0.4)
+    figure = _figure(3.1 * columns, 3.5 * rows + 0.5)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[len(models) :]:
         axes.set_axis_off()
