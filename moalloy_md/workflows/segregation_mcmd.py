@@ -58,23 +58,24 @@ class Hybrid:
         self._config, self._settings = config, config.mcmd
         self._host, self._chosen = host, chosen
         shape = host.repeats(config.mcmd.width_angstrom)
-        self._atoms = host.atoms.repeat(shape)
+        #: The cell of the runs, without dopants.
+        self.atoms: Atoms = host.atoms.repeat(shape)
         copies = int(np.prod(shape))
         #: For each atom: number of its site, and distance from the boundary.
         self.groups: NDArray[np.int64] = np.tile(chosen.groups, copies)
         self.distances: NDArray[np.float64] = np.tile(chosen.distances_angstrom, copies)
-        self.n_dopants = round(self._settings.total_fraction * len(self._atoms))
+        self.n_dopants = round(self._settings.total_fraction * len(self.atoms))
         if self.n_dopants < 1:
             raise ConfigError(
                 f"mcmd.total_fraction: expected a fraction that gives a dopant, found "
-                f"{self._settings.total_fraction:g} of {len(self._atoms)} sites. Give at least "
-                f"{1 / len(self._atoms):.2g}, or a larger width_angstrom"
+                f"{self._settings.total_fraction:g} of {len(self.atoms)} sites. Give at least "
+                f"{1 / len(self.atoms):.2g}, or a larger width_angstrom"
             )
 
     @property
     def n_atoms(self) -> int:
         """Sites of a cell."""
-        return len(self._atoms)
+        return len(self.atoms)
 
     @property
     def settings(self) -> HybridMonteCarlo:
@@ -111,7 +112,7 @@ class Hybrid:
             },
             elements=lambda config: {config.element, *self._dopants},
             plan=lambda _config, out: list(self._plan(out)),
-            analyse=self._analyse,
+            analyse=self.analyse,
         )
 
     @property
@@ -139,7 +140,7 @@ class Hybrid:
                     steps=settings.steps,
                     structure=structure,
                     elements=elements,
-                    n_atoms=len(self._atoms),
+                    n_atoms=len(self.atoms),
                     variables={
                         "temperature_k": temperature,
                         "seed": seed_of(name, self._config.seed),
@@ -157,15 +158,19 @@ class Hybrid:
                 )
 
     def _start(self, dopant: str, label: str) -> Atoms:
-        atoms = self._atoms.copy()
+        atoms = self.atoms.copy()
         rng = np.random.default_rng(seed_of(label, self._config.seed))
         atoms.symbols[rng.choice(len(atoms), self.n_dopants, replace=False)] = dopant
         return atoms
 
-    def _analyse(
-        self, folder: Path, run: SimulationRun, config: SimulationConfig
-    ) -> dict[str, Any]:
-        """Measure where the dopants were, over the frames."""
+    def analyse(self, folder: Path, run: SimulationRun, config: SimulationConfig) -> dict[str, Any]:
+        """Measure where the dopants were, over the frames of a finished run.
+
+        Raises
+        ------
+        DataError
+            If its frames or its log cannot be read.
+        """
         frames = [read_frame(path) for path in frame_files(folder)]
         dopant = str(run.about["dopant"])
         held = np.array([[s == dopant for s in atoms.symbols] for atoms in frames])
@@ -198,7 +203,7 @@ class Hybrid:
     @property
     def area_nm2(self) -> float:
         """Of all boundaries of the cell, nm²."""
-        area = np.linalg.norm(np.cross(self._atoms.cell[0], self._atoms.cell[1]))
+        area = np.linalg.norm(np.cross(self.atoms.cell[0], self.atoms.cell[1]))
         return float(area) * self._host.n_boundaries / _NM2
 
     @property
@@ -211,7 +216,7 @@ class Hybrid:
     @property
     def _places(self) -> NDArray[np.float64]:
         """Height of each site, within the cell."""
-        return np.asarray((self._atoms.positions @ self._host.normal) % self._host.height_angstrom)
+        return np.asarray((self.atoms.positions @ self._host.normal) % self._host.height_angstrom)
 
     def in_bins(self, fractions: NDArray[np.float64]) -> list[float | None]:
         """Mean over the sites of each bin of the profile; None where there are none."""
@@ -247,7 +252,7 @@ class Hybrid:
     def _moved(self, frames: list[Atoms]) -> float:
         """Part of the atoms that have left their sites at the end, the drift of the whole aside."""
         last = frames[-1]
-        at_rest = self._atoms.get_scaled_positions(wrap=False) @ last.cell.array
+        at_rest = self.atoms.get_scaled_positions(wrap=False) @ last.cell.array
         vectors, _ = find_mic(last.positions - at_rest, last.cell, pbc=True)
         # the median: grains may slide over one another, each then counts by its own
         vectors -= np.median(vectors, axis=0)
