@@ -259,20 +259,24 @@ class Work:
                 f"relaxing the host {self.unrelaxed.name}, {len(self.unrelaxed.atoms)} atoms",
                 highlight=False, markup=False,
             )  # fmt: skip
-            host = self._relaxed()
+            host, force = self._relaxed()
             write_host(host, file)
-            self.run.finish_step("host", {"energy_ev": self._energy(host)})
+            self.run.finish_step(
+                "host", {"energy_ev": self._energy(host), "max_force_ev_per_angstrom": force}
+            )
         return centred(read_host(self.unrelaxed, file), self.config.sites)
 
-    def _relaxed(self) -> Host:
-        fmax = self.config.fmax_ev_per_angstrom
+    def _relaxed(self) -> tuple[Host, float]:
+        """Relax the host; also the largest force that is left, eV/Å."""
+        fmax, spheres = self.config.fmax_ev_per_angstrom, self.config.spheres
         if not self.is_large:
-            return relax_host(self.unrelaxed, self.calculator(), fmax_ev_per_angstrom=fmax)
+            return relax_host(self.unrelaxed, self.calculator(), fmax_ev_per_angstrom=fmax), fmax
         return minimise_host(
             self.unrelaxed,
             potential=self.potential,
             run_dir=self.out / "minimise",
-            fmax_ev_per_angstrom=self.config.spheres.host_fmax_ev_per_angstrom,
+            fmax_ev_per_angstrom=spheres.host_fmax_ev_per_angstrom,
+            max_steps=spheres.host_max_steps,
             ranks=self.ranks,
             console=self.console,
         )
@@ -327,9 +331,13 @@ class Work:
         )
 
     @property
+    def _host_step(self) -> dict[str, float]:
+        return dict(self.run.result("host") or {})
+
+    @property
     def about(self) -> dict[str, Any]:
         """What is known of host and model."""
-        host, energy = self.host, float((self.run.result("host") or {})["energy_ev"])
+        host, energy = self.host, self._host_step["energy_ev"]
         per_atom = self.crystal["energy_ev_per_atom"]
         area = host.area_angstrom2
         gamma = None
@@ -354,6 +362,7 @@ class Work:
                 "n_boundaries": host.n_boundaries,
                 "boundary_energy_j_per_m2": gamma,
                 "is_sampled": self.is_large,
+                "max_force_ev_per_angstrom": self._host_step.get("max_force_ev_per_angstrom"),
             },
             "bundle": str(self.bundle.path),
         }

@@ -114,6 +114,8 @@ class SphereSettings(StrictModel):
     """Hosts with more atoms are treated so."""
     host_fmax_ev_per_angstrom: float = Field(default=0.05, gt=0, le=0.5)
     """The whole host is minimised by LAMMPS until no force is larger, eV/Å."""
+    host_max_steps: int = Field(default=1000, ge=1)
+    """Iterations that this may take; what is left is told. A host once minimised stays as it is."""
     free_radius_angstrom: float = Field(default=6.0, gt=2.5)
     """Atoms within it relax, Å."""
     shell_angstrom: float | None = Field(default=None, gt=0)

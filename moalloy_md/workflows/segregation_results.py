@@ -103,7 +103,10 @@ def collect(
         "spectra": spectra,
         "isotherm": isotherm,
         "mcmd": compared,
-        "cautions": list(_cautions(config, chosen, energies, compared, is_large=is_large)),
+        "cautions": [
+            *_host_cautions(config, about["host"], is_large=is_large),
+            *_cautions(config, chosen, energies, compared, is_large=is_large),
+        ],
     }
 
 
@@ -247,6 +250,17 @@ def _beside_isotherm(
             "boundary_fraction": [float(fractions(t)[near].mean()) for t in curve],
         },
     }
+
+
+def _host_cautions(
+    config: SegregationConfig, host: Mapping[str, Any], *, is_large: bool
+) -> Iterator[str]:
+    left = host.get("max_force_ev_per_angstrom") or 0.0
+    if is_large and left > 1.01 * config.spheres.host_fmax_ev_per_angstrom:
+        yield (
+            f"the host was not minimised to its end: {left:.2f} eV/Å are left on an atom. Give more "
+            "spheres.host_max_steps in another folder, or anneal it first (host: {kind: file})"
+        )
 
 
 def _cautions(
