@@ -138,6 +138,26 @@ class Coincidence:
         from_plane_to_plane = self.step(1)[:2]  # how the planes at the boundary lie at no shift
         return np.array([m @ (shift + from_plane_to_plane) - from_plane_to_plane for m in maps])
 
+    def smallest_shift(
+        self, shift: NDArray[np.float64], *, exchange: bool = True
+    ) -> NDArray[np.float64]:
+        """Smallest of all shifts that give the same boundary, ``(2,)``, over the cubic edge.
+
+        Parameters
+        ----------
+        shift, exchange
+            As of `equivalent_shifts`.
+        """
+        cell = self.displacement_cell
+        images = self.equivalent_shifts(shift, exchange=exchange)
+        factors = images @ np.linalg.inv(cell)
+        inside = (factors - np.rint(factors)) @ cell
+        near = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]) @ cell
+        every = (inside[:, None] + near[None]).reshape(-1, 2)
+        # of those that are equally small the one farthest along x and y: the same one each time
+        ranks = np.round(np.column_stack([-every[:, 1], -every[:, 0], np.hypot(*every.T)]), 6)
+        return np.asarray(every[np.lexsort(ranks.T)[0]])
+
 
 def coincidence(
     *, lattice: LatticeName, axis: Miller, sigma: int, plane: Miller, angle_deg: float | None = None

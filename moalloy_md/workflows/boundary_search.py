@@ -126,7 +126,10 @@ def search_boundary(
         **_what_was_found(best, config, crystal),
         "unshifted_j_per_m2": unshifted.energy_j_per_m2,
         "energy_of_each_boundary_j_per_m2": None if excess is None else _of_each(best, excess),
-        "refined": [one.as_dict() for one in sorted(refined, key=lambda one: one.energy)],
+        "refined": [
+            {**one.as_dict(), "smallest_shift_angstrom": _smallest_shift(one, start, crystal)}
+            for one in sorted(refined, key=lambda one: one.energy)
+        ],
         "candidates": [one.as_dict() for one in sorted(candidates, key=lambda one: one.energy)],
     }
     _write(out, results, best, excess)
@@ -231,6 +234,15 @@ class _Work:
             energy_j_per_m2=boundary_energy(relaxed.energy_ev, atoms, self.crystal.energy_ev),
             converged=relaxed.converged,
         )
+
+
+def _smallest_shift(one: Candidate, start: GrainBoundary, crystal: Crystal) -> list[float]:
+    """Shift that gives the same boundary and is nearest to the coincidence, Å."""
+    edge = crystal.edge_angstrom
+    found = start.coincidence.smallest_shift(
+        np.array(one.shift_angstrom) / edge, exchange=one.n_removed == 0
+    )
+    return [float(x) for x in found * edge]
 
 
 def _check_converged(best: Candidate, config: BoundarySearchConfig) -> None:

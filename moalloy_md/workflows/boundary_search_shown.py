@@ -24,7 +24,7 @@ def search_shown(
     for heading in ("shift x, Å", "shift y, Å", "gap, Å", "atoms removed", "γ, J/m²"):
         table.add_column(heading, justify="right")
     for row in results["refined"]:
-        x, y = row["shift_angstrom"]
+        x, y = row["smallest_shift_angstrom"]
         table.add_row(
             f"{x:.2f}", f"{y:.2f}", f"{row['expansion_angstrom']:.2f}", str(row["n_removed"]),
             f"{row['energy_j_per_m2']:.3f}",

@@ -185,6 +185,9 @@ def test_shifts_that_change_nothing_change_nothing(name):
     reference = distances(start)
     for vector in common.displacement_cell * A0:
         assert distances(start + vector) == pytest.approx(reference)
+    smallest = common.smallest_shift(start / A0) * A0
+    assert distances(smallest) == pytest.approx(reference)
+    assert np.linalg.norm(smallest) <= np.linalg.norm(start) + 1e-9
     equivalent = common.equivalent_shifts(start / A0) * A0
     assert len(equivalent) in {4, 8, 12}
     for shift in equivalent:

@@ -151,6 +151,15 @@ def test_a_killed_search_goes_on(done, bundle, tmp_path):
     assert f"{found['energy_j_per_m2']:.3f} J/m², excess volume" in said
 
 
+def test_the_twin_is_sheared(done):
+    """Of the two states of Σ3(112) the sheared one, by a/12 <111> (M. Mrovec et al., Z. Metallkd. 94 (2003) 244)."""
+    _, results = done
+    shift = results["refined"][0]["smallest_shift_angstrom"]
+    edge = results["lattice_parameter_angstrom"]
+    assert abs(shift[0]) == pytest.approx(np.sqrt(3) / 12 * edge, abs=0.1)
+    assert shift[1] == pytest.approx(0.0, abs=0.1)
+
+
 @pytest.mark.parametrize("name", ["sigma5-310", "sigma5-100-twist", "sigma3-111"])
 def test_shifts_tried_cover_the_plane(name):
     """Whatever the shift, one that was tried is equal to one nearby, by symmetry."""
