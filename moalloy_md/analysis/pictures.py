@@ -22,6 +22,8 @@ from moalloy_md.analysis.topics.base import (
     HOST_RADIUS_ANGSTROM,
 )
 
+#: Where fewer atoms than this have a number, they are drawn larger.
+_FEW = 0.1
 #: Width and height of a picture over those of what is in it, so that no sphere is cut.
 _MARGIN = 1.08
 
@@ -115,8 +117,10 @@ def draw_values(
         known[:, None], _blue_white_red(np.nan_to_num(numbers) / reach), np.array(HOST_COLOUR)
     )
     data.particles_.create_property("Color", data=colours)
+    # few among many would not be seen
+    radius = DOPANT_RADIUS_ANGSTROM * (1.0 if known.mean() > _FEW else 2.0)
     data.particles_.create_property(
-        "Radius", data=np.where(known, DOPANT_RADIUS_ANGSTROM, 0.6 * HOST_RADIUS_ANGSTROM)
+        "Radius", data=np.where(known, radius, 0.6 * HOST_RADIUS_ANGSTROM)
     )
     picture = draw(data, size=size, direction=(1.0, 0.0, 0.0) if is_flat else None)
     return _with_colour_bar(picture, reach, label)

@@ -14,8 +14,8 @@ from moalloy_md.units import J_PER_M2_PER_EV_A2
 MIN_ENERGIES = 10
 
 _BOOTSTRAPS = 200
-#: Beyond, the density does not change any more: half a normal.
-_LARGEST_SHAPE = 50.0
+#: Of fits, either sign: beyond, the density does not change any more, it is half a normal.
+LARGEST_SHAPE = 50.0
 
 
 def segregation_energy(
@@ -154,7 +154,7 @@ def _most_likely(
     else:
         shape, location, scale = start
         starts = [np.array([(location - energies.mean()) / spread, np.log(scale / spread), shape])]
-    bounds = [(None, None), (-7.0, 3.0), (-_LARGEST_SHAPE, _LARGEST_SHAPE)]
+    bounds = [(None, None), (-7.0, 3.0), (-LARGEST_SHAPE, LARGEST_SHAPE)]
     found = [minimize(_loss, s, args=(x,), jac=True, bounds=bounds) for s in starts]
     location, log_scale, shape = min(found, key=lambda one: float(one.fun)).x
     return (

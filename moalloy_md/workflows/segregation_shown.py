@@ -9,6 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from moalloy_md.analysis.segregation import LARGEST_SHAPE
 from moalloy_md.report.numbers import with_error_in_brackets
 from moalloy_md.rundir import MANIFEST, read_json
 from moalloy_md.units import MEV_PER_EV
@@ -153,26 +154,24 @@ def _show_sites(results: Mapping[str, Any], console: Console) -> None:
 
 
 def _show_sizes(results: Mapping[str, Any], console: Console) -> None:
-    """Print the lowest energy of each dopant in cells of each size."""
+    """Print, of the sites computed in every size, the lowest energy of each dopant by size."""
     table = _table("lowest, by size", *results["sizes"])
     for dopant in results["dopants"]:
-        best = min(
-            (one for one in results["energies"] if one["dopant"] == dopant),
-            key=lambda one: one["relaxed_ev"],
-        )
-        found = {
-            one["size"]: _mev(one["relaxed_ev"])
-            for one in results["by_size"]
-            if (one["dopant"], one["site"]) == (dopant, best["site"])
-        }
+        found: dict[str, dict[str, float]] = {}
+        for one in results["by_size"]:
+            if one["dopant"] == dopant:
+                found.setdefault(one["site"], {})[one["size"]] = one["relaxed_ev"]
+        whole = {k: v for k, v in found.items() if len(v) == len(results["sizes"])}
+        last = results["sizes"][-1]
+        best = min(whole, key=lambda site: whole[site][last])
         table.add_row(
-            f"{dopant}, site {best['site']}", *(found.get(s, "–") for s in results["sizes"])
+            f"{dopant}, site {best}", *(_mev(whole[best][size]) for size in results["sizes"])
         )
     console.print(table)
 
 
 def _show_spectra(results: Mapping[str, Any], console: Console) -> None:
-    table = _table("dopant", "sites", "mean", "deviation", "μ", "σ", "α", "KS", "far")
+    table = _table("dopant", "sites", "mean", "SD", "μ", "σ", "α", "KS", "far")
     for dopant in results["dopants"]:
         fit = results["spectra"].get(dopant)
         if fit is None:
@@ -180,17 +179,27 @@ def _show_spectra(results: Mapping[str, Any], console: Console) -> None:
         table.add_row(
             dopant,
             str(fit["n_energies"]),
-            _bracket(1e3 * fit["mean_ev"], 1e3 * fit["mean_error_ev"]),
-            _mev(fit["standard_deviation_ev"]).removeprefix("+"),
-            _bracket(1e3 * fit["location_ev"], 1e3 * fit["location_error_ev"]),
-            _bracket(1e3 * fit["scale_ev"], 1e3 * fit["scale_error_ev"]),
-            _bracket(fit["shape"], fit["shape_error"]),
-            f"{fit['ks_distance']:.3f}",
+            _pair(1e3 * fit["mean_ev"], 1e3 * fit["mean_error_ev"]),
+            f"{1e3 * fit['standard_deviation_ev']:.0f}",
+            _pair(1e3 * fit["location_ev"], 1e3 * fit["location_error_ev"]),
+            _pair(1e3 * fit["scale_ev"], 1e3 * fit["scale_error_ev"]),
+            "half" if _is_half(fit) else _pair(fit["shape"], fit["shape_error"]),
+            f"{fit['ks_distance']:.2f}",
             _mev(results["far_ev"][dopant]["largest_ev"]),
         )
     console.print(table)
+    if any(_is_half(fit) for fit in results["spectra"].values()):
+        console.print(
+            "(half: the fit is half a normal distribution; take more sites to know the shape)",
+            highlight=False,
+        )
     if len(results["sizes"]) > 1:
         _show_sizes(results, console)
+
+
+def _is_half(fit: Mapping[str, Any]) -> bool:
+    """Whether the shape went to its limit: half a normal distribution."""
+    return abs(fit["shape"]) > 0.99 * LARGEST_SHAPE
 
 
 def _show_isotherm(results: Mapping[str, Any], console: Console) -> None:
@@ -249,6 +258,10 @@ def _table(*titles: str) -> Table:
 
 def _mev(energy_ev: float) -> str:
     return f"{MEV_PER_EV * energy_ev:+.0f}"
+
+
+def _pair(value: float, error: float) -> str:
+    return f"{value:.0f}±{error:.0f}"
 
 
 def _bracket(value: float, error: float | None) -> str:

@@ -375,7 +375,6 @@ def test_spheres_agree_with_the_whole_cell(bundle, tmp_path):
     )
     whole, _ = segregation(wide, out=tmp_path / "whole", console=quiet())
     work = Work(wide, tmp_path / "whole", 1, quiet())
-    work = Work(wide, tmp_path / "whole", 1, quiet())
     copies = work.host.atoms.repeat((9, 3, 1))
     host = work.host.with_atoms(copies)
     clusters = Clusters(
