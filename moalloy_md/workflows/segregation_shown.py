@@ -199,7 +199,7 @@ def _show_spectra(results: Mapping[str, Any], console: Console) -> None:
 
 def _is_half(fit: Mapping[str, Any]) -> bool:
     """Whether the shape went to its limit: half a normal distribution."""
-    return abs(fit["shape"]) > 0.99 * LARGEST_SHAPE
+    return bool(abs(fit["shape"]) > 0.99 * LARGEST_SHAPE)
 
 
 def _show_isotherm(results: Mapping[str, Any], console: Console) -> None:
