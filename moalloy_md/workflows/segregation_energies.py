@@ -32,6 +32,9 @@ class SiteEnergy:
         Of the cell or cluster it was computed in, for people: ``9 Å``.
     relaxed_ev, unrelaxed_ev
         Segregation energy with relaxed positions, and with the dopant in the host as it was, eV.
+    largest_shift_angstrom
+        How far the dopant moved an atom from where it is in the relaxed host, Å. More than some tenths
+        where the host itself changed, and then its own gain is in the energy.
     converged
         Whether the relaxations came to an end.
     """
@@ -41,6 +44,7 @@ class SiteEnergy:
     size: str
     relaxed_ev: float
     unrelaxed_ev: float
+    largest_shift_angstrom: float
     converged: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -272,8 +276,16 @@ def _difference(
         unrelaxed_ev=segregation_energy(
             here.unrelaxed_ev, own.unrelaxed_ev, there.unrelaxed_ev, other.unrelaxed_ev
         ),
+        largest_shift_angstrom=max(_shift(here, own), _shift(there, other)),
         converged=all(one.converged for one in (here, there, own, other)),
     )
+
+
+def _shift(doped: Relaxed, pure: Relaxed) -> float:
+    """Largest displacement between two relaxed cells of the same sites, Å, less that of most atoms."""
+    moved = doped.positions - pure.positions
+    moved -= np.median(moved, axis=0)
+    return float(np.linalg.norm(moved, axis=1).max())
 
 
 def _substituted(atoms: Atoms, index: int, dopant: str) -> Atoms:

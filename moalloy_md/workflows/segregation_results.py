@@ -29,6 +29,8 @@ _CURVE_K = (300.0, 2700.0)
 _NOTABLE_EV = 0.02
 #: Sites farther than this part of the farthest one are far.
 _FAR = 0.75
+#: How far a dopant moves its neighbours in a host that stays what it is: less than this, Å.
+_NOTABLE_SHIFT_ANGSTROM = 0.35
 #: Atoms that left their sites, from which occupations by site mean little.
 _NOTABLE_MOVED = 0.02
 
@@ -295,6 +297,18 @@ def _cautions(
         yield (
             f"far from the boundary the segregation energy is not zero yet: {_named(leftover)}. Take "
             "thicker grains, wider cells or larger clusters"
+        )
+    changed = [
+        f"{one.dopant} at site {one.site}"
+        for one in energies.sites
+        if one.largest_shift_angstrom > _NOTABLE_SHIFT_ANGSTROM
+    ]
+    if changed:
+        yield (
+            f"in {len(changed)} of {len(energies.sites)} relaxations atoms moved by more than "
+            f"{_NOTABLE_SHIFT_ANGSTROM:g} Å from the host ({', '.join(changed[:3])}...): the dopant changed the "
+            "boundary's structure, and what that gains is in E_seg. Search the boundary's structure first "
+            "(moalloy structures gb-search)"
         )
     lost = [f"{one.dopant} at site {one.site}" for one in energies.sites if not one.converged]
     if lost:
