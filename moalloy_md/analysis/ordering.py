@@ -80,10 +80,11 @@ def ordering(
     """Measure order and clusters in the frames of a run, by OVITO.
 
     Shells and clusters (neighbours up to the second shell of bcc, the first of fcc) are those of the
-    sites: each atom counts as on the site that the atom of its
-    number had in the first frame. So thermal motion spills no neighbour from shell to shell, which
-    in hot bcc, whose first shells are close, is a tenth of them. The pair correlation
-    ``g_ij(r) = n_ij(r) / (4 π r² dr ρ_j)`` is that of the positions as they are.
+    sites: each atom counts as on the site that the atom of its number had in the first frame. So
+    thermal motion spills no neighbour from shell to shell, which in hot bcc, whose first shells are
+    close, is a tenth of them. The pair correlation
+    ``g_ij(r) = n_ij(r) / (4 π r² dr ρ_j)`` is that of the positions as they are, without the first
+    fifth of the frames, in which the start may not be forgotten.
 
     Parameters
     ----------
@@ -186,9 +187,8 @@ class _Correlation:
         self._counts[part] += 1
 
     def result(self) -> dict[str, PairCorrelation]:
-        means = np.array(
-            [part[0] / n for part, n in zip(self._parts, self._counts, strict=True) if part]
-        )  # (n_parts, n_pairs, n_bins)
+        sums = [part[0] / n for part, n in zip(self._parts, self._counts, strict=True) if part]
+        means = np.array(sums[1:] or sums)  # (n_parts, n_pairs, n_bins)
         n = len(means)
         errors = means.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.zeros_like(means[0])
         return {

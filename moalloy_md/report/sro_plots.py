@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COLOURS = {"random": COLOURS[0], "clustered": COLOURS[1]}
 _MARKERS = "osD^vPX*"
 _LINES = ("-", "--", ":", "-.")
-_SIZES = (*(f"size_{k}" for k in range(1, 7)), "larger")
+_SIZES = (*(str(k) for k in range(1, 7)), "> 6")
 
 
 def write_plots(results: SroResults, out: Path) -> list[Path]:
@@ -95,14 +95,13 @@ def clusters_plot(ensembles: list[Ensemble]) -> bytes:
             n = quantities["n_solutes"]["value"]
             parts = [k * quantities[f"size_{k}"]["value"] / n for k in range(1, 7)]
             errors = [k * (quantities[f"size_{k}"]["error"] or 0.0) / n for k in range(1, 7)]
-            # what is left over is in larger ones; the number of these alone does not say how many
-            parts.append(max(0.0, 1.0 - sum(parts)))
-            errors.append(0.0)
+            parts.append(quantities["in_larger"]["value"])
+            errors.append(quantities["in_larger"]["error"] or 0.0)
             panel.bar(
                 places + 0.38 * (s - 0.5), parts, width=0.36, yerr=errors, color=_COLOURS[start],
                 error_kw={"elinewidth": 0.9, "capsize": 2}, label=f"{start} start",
             )  # fmt: skip
-        panel.set_xticks(places, [*map(str, range(1, 7)), "> 6"])
+        panel.set_xticks(places, _SIZES)
     return finish()
 
 

@@ -102,6 +102,7 @@ def _quantities(
         for k in range(config.shells)
     }
     series |= {name: (values, found.labels[name], "") for name, values in found.clusters.items()}
+    series["in_larger"] = (_in_larger(found), "part of the solutes in clusters of more than 6", "")
     energy = thermo.column("PotEng") / run.n_atoms
     series["potential_energy_ev_per_atom"] = (energy, "potential energy", "eV/atom")
     if not config.rigid:
@@ -112,6 +113,14 @@ def _quantities(
         name: mean_of(values, label=label, unit=unit).as_dict()
         for name, (values, label, unit) in series.items()
     }
+
+
+def _in_larger(found: Ordering) -> FloatArray:
+    """Part of the dopants in clusters that are too large to be counted one by one, ``(n_frames,)``."""
+    counted = sum(
+        (k * found.clusters[f"size_{k}"] for k in range(1, 7)), start=np.zeros(len(found.steps))
+    )
+    return np.asarray(1.0 - counted / found.clusters["n_solutes"])
 
 
 def _sites_per_cube(config: SroConfig) -> int:
