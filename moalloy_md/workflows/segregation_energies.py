@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from numpy.typing import NDArray
 
 from moalloy_md.analysis.segregation import segregation_energy
 from moalloy_md.structures.clusters import cut_cluster
@@ -33,8 +34,10 @@ class SiteEnergy:
     relaxed_ev, unrelaxed_ev
         Segregation energy with relaxed positions, and with the dopant in the host as it was, eV.
     largest_shift_angstrom
-        How far the dopant moved an atom from where it is in the relaxed host, Å. More than some tenths
-        where the host itself changed, and then its own gain is in the energy.
+        How far the dopant moved an atom from where it is in the relaxed host, Å.
+    wide_shift_angstrom
+        How far it moved a quarter of the atoms at least, Å. Some hundredths, unless the host itself
+        changed, whose own gain is then in the energy.
     converged
         Whether the relaxations came to an end.
     """
@@ -45,6 +48,7 @@ class SiteEnergy:
     relaxed_ev: float
     unrelaxed_ev: float
     largest_shift_angstrom: float
+    wide_shift_angstrom: float
     converged: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -266,6 +270,7 @@ def _difference(
     here, there = found[_key(size, dopant, site.label)], found[_key(size, dopant, bulk)]
     own = found[_key(size, *host)]
     other = own if bulk != BULK else found[_key(size, PURE, BULK)]
+    shifts = [_shifts(here, own), _shifts(there, other)]
     return SiteEnergy(
         dopant=dopant,
         site=site.label,
@@ -276,16 +281,17 @@ def _difference(
         unrelaxed_ev=segregation_energy(
             here.unrelaxed_ev, own.unrelaxed_ev, there.unrelaxed_ev, other.unrelaxed_ev
         ),
-        largest_shift_angstrom=max(_shift(here, own), _shift(there, other)),
+        largest_shift_angstrom=float(max(shift.max() for shift in shifts)),
+        wide_shift_angstrom=float(max(np.quantile(shift, 0.75) for shift in shifts)),
         converged=all(one.converged for one in (here, there, own, other)),
     )
 
 
-def _shift(doped: Relaxed, pure: Relaxed) -> float:
-    """Largest displacement between two relaxed cells of the same sites, Å, less that of most atoms."""
+def _shifts(doped: Relaxed, pure: Relaxed) -> NDArray[np.float64]:
+    """Displacements between two relaxed cells of the same sites, Å, less that of most atoms."""
     moved = doped.positions - pure.positions
     moved -= np.median(moved, axis=0)
-    return float(np.linalg.norm(moved, axis=1).max())
+    return np.asarray(np.linalg.norm(moved, axis=1))
 
 
 def _substituted(atoms: Atoms, index: int, dopant: str) -> Atoms:

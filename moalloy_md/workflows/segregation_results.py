@@ -29,8 +29,11 @@ _CURVE_K = (300.0, 2700.0)
 _NOTABLE_EV = 0.02
 #: Sites farther than this part of the farthest one are far.
 _FAR = 0.75
-#: How far a dopant moves its neighbours in a host that stays what it is: less than this, Å.
-_NOTABLE_SHIFT_ANGSTROM = 0.35
+#: How far a dopant moves its neighbours in a host that stays what it is, Å: less. Zr in a soft model
+#: moves some by 0.36.
+_LARGE_SHIFT_ANGSTROM = 0.5
+#: And a quarter of all atoms, Å: grains that slide over one another move half of them by more.
+_WIDE_SHIFT_ANGSTROM = 0.1
 #: Atoms that left their sites, from which occupations by site mean little.
 _NOTABLE_MOVED = 0.02
 
@@ -301,12 +304,14 @@ def _cautions(
     changed = [
         f"{one.dopant} at site {one.site}"
         for one in energies.sites
-        if one.largest_shift_angstrom > _NOTABLE_SHIFT_ANGSTROM
+        if one.largest_shift_angstrom > _LARGE_SHIFT_ANGSTROM
+        or one.wide_shift_angstrom > _WIDE_SHIFT_ANGSTROM
     ]
     if changed:
         yield (
-            f"in {len(changed)} of {len(energies.sites)} relaxations atoms moved by more than "
-            f"{_NOTABLE_SHIFT_ANGSTROM:g} Å from the host ({', '.join(changed[:3])}...): the dopant changed the "
+            f"in {len(changed)} of {len(energies.sites)} relaxations an atom moved by more than "
+            f"{_LARGE_SHIFT_ANGSTROM:g} Å from the host, or a quarter of all by {_WIDE_SHIFT_ANGSTROM:g} Å "
+            f"({', '.join(changed[:3])}...): the dopant changed the "
             "boundary's structure, and what that gains is in E_seg. Search the boundary's structure first "
             "(moalloy structures gb-search)"
         )

@@ -348,6 +348,24 @@ def test_a_forecast_leaves_no_results(bundle, tmp_path):
     assert not (tmp_path / "out" / "segregation.json").exists()
 
 
+@pytest.mark.slow
+def test_a_host_that_a_dopant_changes_is_told(bundle, tmp_path):
+    """The twin as it is built shears when Zr disturbs it, and the gain is in all its energies."""
+    twin = settings(
+        bundle,
+        host={"kind": "boundary", "boundary": "sigma3-112", "min_thickness_angstrom": 14},
+        dopants=["Zr", "W"],
+        sizes_angstrom=[8],
+        sites={"max_distance_angstrom": 3, "check_alike": 0},
+    )
+    results, _ = segregation(twin, out=tmp_path / "out", console=quiet())
+    assert any("changed the boundary's structure" in one for one in results["cautions"])
+    changed = {e["dopant"] for e in results["energies"] if e["wide_shift_angstrom"] > 0.1}
+    assert changed == {"Zr"}
+    quiet_ones = [e for e in results["energies"] if e["dopant"] == "W"]
+    assert max(e["largest_shift_angstrom"] for e in quiet_ones) < 0.15
+
+
 # ---- large hosts -------------------------------------------------------------------------------------------
 
 

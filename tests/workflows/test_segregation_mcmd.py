@@ -102,7 +102,9 @@ def test_frames_say_what_the_ensemble_holds(config, parts, measured):
     """Occupations by site, of boundary and bulk, and the excess, beside the closed isotherm."""
     host, chosen, hybrid = parts
     known = tuple(
-        SiteEnergy("W", site.label, "9 Å", KNOWN.get(site.label, 0.0), 0.0, 0.0, converged=True)
+        SiteEnergy(
+            "W", site.label, "9 Å", KNOWN.get(site.label, 0.0), 0.0, 0.0, 0.0, converged=True
+        )
         for site in chosen.sites
     )
     run = {
