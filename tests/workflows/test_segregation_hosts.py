@@ -1,0 +1,114 @@
+"""`moalloy simulate segregation` at surfaces and voids, and as a job."""
+
+import io
+
+import pytest
+from rich.console import Console
+from support.bundles import base_bundle
+
+from moalloy_md.config import validate
+from moalloy_md.potentials.native import NativeCalculator
+from moalloy_md.workflows.segregation import Work, segregation
+from moalloy_md.workflows.segregation_config import SegregationConfig
+from moalloy_md.workflows.segregation_results import read_results
+from moalloy_md.workflows.segregation_shown import submit_segregation
+
+QUIET = Console(file=io.StringIO())
+SLAB = {"kind": "slab", "plane": [1, 1, 0], "n_layers": 8, "vacuum_angstrom": 10}
+VOID = {"kind": "void", "radius_angstrom": 3.0, "repeat": 5}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return base_bundle(tmp_path_factory.mktemp("base") / "bundle", ("Mo", "Zr"))
+
+
+def settings(bundle, host, **changes):
+    content = {
+        "host": host,
+        "dopants": ["Zr"],
+        "sizes_angstrom": [6],
+        "sites": {"max_distance_angstrom": 5},
+        "potential": {"kind": "bundle", "bundle": str(bundle)},
+        **changes,
+    }
+    return validate(content, SegregationConfig, source="s.yaml")
+
+
+@pytest.fixture(scope="module")
+def at_a_surface(bundle, tmp_path_factory):
+    """A slab of Mo (110) with Zr, by a job of submitit on this machine."""
+    out = tmp_path_factory.mktemp("slab") / "out"
+    config = settings(bundle, SLAB, slurm={"cpus": 1})
+    submit_segregation(config, out=out, executor="local", console=QUIET)
+    return config, out, read_results(out)
+
+
+def energies(results):
+    found = {e["site"]: e for e in results["energies"]}
+    return [(site, found[site["label"]]) for site in results["sites"]]
+
+
+def test_sites_of_a_surface_are_its_layers(at_a_surface):
+    """(110): one site a layer; the outermost has lost 4 of 14 neighbours (2 of 8 nearest, 2 of 6)."""
+    _, _, results = at_a_surface
+    sites = results["sites"]
+    spacing = results["host"]["lattice_parameter_angstrom"] / 2**0.5
+    assert [s["distance_angstrom"] for s in sites] == pytest.approx(
+        [0.0, spacing, 2 * spacing], abs=0.15
+    )
+    assert sites[0]["coordination"] == 10
+    assert results["crystal_site"]["coordination"] == 14
+
+
+def test_a_large_atom_goes_to_the_surface(at_a_surface, bundle):
+    """And by as much as a direct calculation with ASE says."""
+    config, out, results = at_a_surface
+    (first, top), *_, (_, deepest) = energies(results)
+    assert top["relaxed_ev"] < -0.5
+    assert abs(deepest["relaxed_ev"]) < 0.2 * abs(top["relaxed_ev"])
+    work = Work(config, out, 1, QUIET)
+    cell = work.host.atoms.repeat(work.host.repeats(6))
+    found = []
+    for site in (first, results["crystal_site"]):
+        atoms = cell.copy()
+        atoms.symbols[site["index"]] = "Zr"
+        atoms.calc = NativeCalculator(bundle, precision="float64", threads=1)
+        found.append(atoms.get_potential_energy())
+    assert top["unrelaxed_ev"] == pytest.approx(found[0] - found[1], abs=1e-6)
+
+
+def test_a_large_atom_goes_to_a_void(bundle, tmp_path):
+    results, outcome = segregation(
+        settings(bundle, VOID, sites={"max_distance_angstrom": 3}),
+        out=tmp_path / "out",
+        console=QUIET,
+    )
+    assert outcome is None
+    assert 225 < results["host"]["n_atoms"] < 250
+    rim = [(site, e) for site, e in energies(results) if site["coordination"] < 14]
+    assert rim
+    assert min(e["relaxed_ev"] for _, e in rim) < -0.3
+    assert results["crystal_site"]["coordination"] == 14
+
+
+def test_what_slurm_is_asked_for(bundle, tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("srun", ""), ("sbatch", 'echo "Submitted batch job 17"')):
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    config = settings(bundle, SLAB, slurm={"cpus": 16, "account": "mo", "modules": ["gcc"]})
+    submit_segregation(config, out=tmp_path / "out", executor="slurm", console=QUIET)
+    script = next((tmp_path / "out.jobs").glob("*submission*.sh")).read_text()
+    for line in ("--cpus-per-task=16", "--account=mo", "--nodes=1", "--requeue"):
+        assert f"#SBATCH {line}\n" in script, script
+    assert "module load gcc\n" in script
