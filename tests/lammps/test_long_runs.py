@@ -62,7 +62,7 @@ def test_energy_of_250_atoms_at_1000_k(repelling, tmp_path, style, dtype, record
     lmp.write_data(doped_cell(ELEMENTS, n=5, seed=83), TYPES, tmp_path)
     text = (
         start(repelling(dtype))
-        + f"""
+        + """
 minimize 0 0.01 200 1000
 reset_timestep 0
 timestep 0.002
