@@ -41,7 +41,13 @@ COMPARED = {
     "diffusion_angstrom2_per_ps": "D (Å²/ps)",
 }
 #: On the screen, which has little room; JSON and CSV have all, and 1/K.
-_SHOWN = (*tuple(COMPARED)[:5], "bcc_fraction")
+_SHOWN = (
+    "lattice_parameter_angstrom",
+    "expansion_per_k",
+    "heat_capacity_kb",
+    "msd_angstrom2",
+    "bcc_fraction",
+)
 _SHOWN_TIMES = {"expansion_per_k": 1e6}
 
 
@@ -291,8 +297,7 @@ def show_results(results: ThermalResults, console: Console) -> None:
         table.add_section()
     console.print(table)
     console.print(
-        "In brackets the standard error, in the last digits. c_p: slope of the enthalpy; c_p*: its "
-        "fluctuations.",
+        "In brackets the standard error, in the last digits. c_p: slope of the enthalpy.",
         highlight=False,
     )
     for c in results.compositions:
@@ -329,10 +334,11 @@ def _show_differences(results: ThermalResults, console: Console) -> None:
 
 
 def _table() -> Table:
-    table = Table(box=SIMPLE, pad_edge=False)
+    # units below, one blank between columns: fits into 80 columns, which a pipe has
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for title in ("T (K)", *(COMPARED[name] for name in _SHOWN)):
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title.replace(" (", "\n("), justify="right", no_wrap=True)
     return table
 
 
