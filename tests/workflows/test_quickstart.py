@@ -192,7 +192,7 @@ def test_again_it_does_nothing_and_says_so(finished):
 
 def test_with_other_settings_the_folder_is_refused(finished):
     folder = finished
-    (folder / "config.yaml").write_text(CONFIG.replace("100", "200"))
+    (folder / "config.yaml").write_text(CONFIG.replace("temperature_k: 100", "temperature_k: 200"))
     try:
         assert start(folder).wait(timeout=60) == 1
     finally:
