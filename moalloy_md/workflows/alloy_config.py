@@ -15,6 +15,8 @@ class AlloyConfig(HostCell, SimulationConfig):
     ``{W2: {W: 0.02}}``."""
     temperatures_k: tuple[float, ...] = Field(min_length=1)
     """Temperatures, K."""
+    pressure_bar: float = 0.0
+    """Pressure, bar."""
 
     @field_validator("compositions")
     @classmethod

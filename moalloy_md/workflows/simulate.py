@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from moalloy_md.config import validate
-from moalloy_md.rundir import open_run
+from moalloy_md.rundir import RunDirectory, now, open_run
 from moalloy_md.workflows.job_queue import job_queue, submit_array
 from moalloy_md.workflows.run_plan import Executor, Outcome, chosen_runs, read_status
 from moalloy_md.workflows.simulate_bar import simulation_bar
@@ -25,6 +25,8 @@ from moalloy_md.workflows.simulate_run import (
     results,
     write_plan,
 )
+
+Results = TypeVar("Results")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,59 @@ def simulate(
     elif todo:
         _submit(out, about, config, todo, executor=executor, console=console)
     return outcome(out, chosen)
+
+
+def simulate_and_collect(
+    about: Topic,
+    config: SimulationConfig,
+    *,
+    out: Path,
+    ranks: int,
+    executor: Executor,
+    only: str | None,
+    console: Console | None,
+    collect: Callable[[list[dict[str, Any]]], Results],
+    write: Callable[[Results, Path], None],
+) -> tuple[Outcome, Results | None]:
+    """Do all runs that are not done, and put together what came out of those that are.
+
+    Parameters
+    ----------
+    about, config, out, ranks, executor, only
+        As `simulate`.
+    console
+        Where progress is shown; standard error if None.
+    collect
+        Makes the results of what the topic's `Topic.analyse` found, run by run.
+    write
+        Writes them into the folder.
+
+    Returns
+    -------
+    Outcome
+        How the runs stand.
+    Results or None
+        None while no run is done.
+
+    Raises
+    ------
+    MoAlloyError
+        As `simulate`.
+    """
+    console = console or Console(stderr=True)
+    out = Path(out).absolute()
+    found = simulate(
+        about, config, out=out, ranks=ranks, executor=executor, only=only, console=console
+    )
+    _, runs = read_plan(out)
+    finished = [entry for run in runs if (entry := results(out, run)) is not None]
+    if not finished:
+        return found, None
+    summary = collect(finished)
+    write(summary, out)
+    if not found.failed and not found.waiting:
+        RunDirectory(out).update_manifest(finished=now())
+    return found, summary
 
 
 def plan_costs(

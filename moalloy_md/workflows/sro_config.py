@@ -31,8 +31,6 @@ class SroConfig(AlloyConfig):
     Where both end alike the result is the equilibrium; one alone cannot tell."""
     barostat: Literal["iso", "aniso", "none"] = "iso"
     """What the cell does: keeps its shape, changes its edges alone, or stays as it is."""
-    pressure_bar: float = 0.0
-    """Pressure, bar."""
     shells: int = Field(default=4, ge=1, le=8)
     """Neighbour shells of the Warren-Cowley parameters, from the nearest on."""
     rdf_cutoff_angstrom: float = Field(default=8.0, gt=2.0)

@@ -1,19 +1,16 @@
 """``moalloy simulate thermal``: what dopants do to a crystal when it gets hot."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from moalloy_md.lammps.single_point import write_structure
-from moalloy_md.rundir import RunDirectory, now, replacing
 from moalloy_md.structures.solid_solution import solid_solution
+from moalloy_md.workflows.alloy_runs import alloy_identity, alloy_run
 from moalloy_md.workflows.run_plan import Executor, Outcome
-from moalloy_md.workflows.simulate import Topic, simulate
-from moalloy_md.workflows.simulate_run import SimulationRun, read_plan, results, seed_of
+from moalloy_md.workflows.simulate import Topic, simulate_and_collect
+from moalloy_md.workflows.simulate_run import SimulationRun, seed_of
 from moalloy_md.workflows.thermal_analysis import analyse_run
 from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig
 from moalloy_md.workflows.thermal_results import ThermalResults, collect, write_results
@@ -55,68 +52,44 @@ def thermal(
     MoAlloyError
         As `simulate`.
     """
+    return simulate_and_collect(
+        TOPIC,
+        config,
+        out=out,
+        ranks=ranks,
+        executor=executor,
+        only=only,
+        console=console,
+        collect=lambda finished: collect(config, finished),
+        write=_write,
+    )
+
+
+def _write(results: ThermalResults, out: Path) -> None:
     from moalloy_md.report.thermal_plots import write_plots
 
-    console = console or Console(stderr=True)
-    out = Path(out).absolute()
-    found = simulate(
-        TOPIC, config, out=out, ranks=ranks, executor=executor, only=only, console=console
-    )
-    _, runs = read_plan(out)
-    finished = [entry for run in runs if (entry := results(out, run)) is not None]
-    if not finished:
-        return found, None
-    summary = collect(config, finished)
-    write_results(summary, out)
-    write_plots(summary, out)
-    _stamp(out, found)
-    return found, summary
-
-
-def _stamp(out: Path, found: Outcome) -> None:
-    if not found.failed and not found.waiting:
-        RunDirectory(out).update_manifest(finished=now())
-
-
-def _identity(config: ThermalConfig) -> dict[str, Any]:
-    return {
-        "host": config.host,
-        "lattice": config.lattice,
-        "repeat": list(config.cells),
-        "lattice_parameter_angstrom": config.edge_angstrom,
-        "pressure_bar": config.pressure_bar,
-    }
+    write_results(results, out)
+    write_plots(results, out)
 
 
 def _plan(config: ThermalConfig, out: Path) -> list[SimulationRun]:
     """Write the structure of each composition, and list its runs."""
-    runs: list[SimulationRun] = []
-    for name, dopants in config.compositions.items():
-        atoms = solid_solution(
-            dopants=dict(dopants),
-            repeat=config.cells,
-            lattice_parameter_angstrom=config.edge_angstrom,
-            host=config.host,
-            lattice=config.lattice,
-            seed=seed_of(name, config.seed),
+    return [
+        run
+        for name in config.compositions
+        for run in _runs_of(
+            config,
+            alloy_run(
+                config,
+                name,
+                label=name,
+                build=solid_solution,
+                input="in.npt",
+                steps=config.steps,
+                out=out,
+            ),
         )
-        elements = (config.host, *dopants)
-        structure = f"structures/{name}.data"
-        with replacing(out / structure) as temporary:
-            write_structure(atoms, temporary, elements=list(elements))
-        counts = Counter(str(symbol) for symbol in atoms.symbols)
-        common = SimulationRun(
-            name=name,
-            input="in.npt",
-            steps=config.steps,
-            structure=structure,
-            elements=elements,
-            n_atoms=len(atoms),
-            variables={"pressure_bar": config.pressure_bar},
-            about={"host": config.host, "composition": name, "counts": dict(counts)},
-        )
-        runs += _runs_of(config, common)
-    return runs
+    ]
 
 
 def _runs_of(config: ThermalConfig, common: SimulationRun) -> Iterator[SimulationRun]:
@@ -153,7 +126,7 @@ def _ramp(config: ThermalConfig, ramp: Ramp, common: SimulationRun) -> Simulatio
 TOPIC = Topic(
     name="thermal",
     config=ThermalConfig,
-    identity=_identity,
+    identity=alloy_identity,
     elements=lambda config: config.symbols,
     plan=_plan,
     analyse=analyse_run,

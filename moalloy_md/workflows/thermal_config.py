@@ -41,8 +41,6 @@ class ThermalConfig(AlloyConfig):
     need two at least; four, to see how they change."""
     steps: int = Field(default=40000, ge=1000)
     """Time steps of each of these. More can be given later: the same command extends the runs."""
-    pressure_bar: float = 0.0
-    """Pressure, bar."""
     ramp: Ramp | None = Ramp()
     """A heating ramp for each composition; none where null."""
     rdf_cutoff_angstrom: float = Field(default=8.0, gt=2.0)
