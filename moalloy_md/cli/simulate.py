@@ -1,7 +1,7 @@
 """``moalloy simulate``: simulations in LAMMPS that restart themselves, watched, with error bars."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -9,6 +9,7 @@ from moalloy_md.cli.common import JsonOption
 from moalloy_md.errors import ConfigError
 
 if TYPE_CHECKING:
+    from moalloy_md.workflows.run_plan import Outcome
     from moalloy_md.workflows.simulate_config import SimulationConfig
 
 Config = TypeVar("Config", bound="SimulationConfig")
@@ -55,37 +56,20 @@ def thermal_command(
     temperatures or compositions in the file it adds what is missing. Exits with status 1 if a run
     failed.
     """
-    import json
-
-    from rich.console import Console
-
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.simulate import plan_costs, show_outcome
+    from moalloy_md.workflows.simulate_shown import simulation_shown
     from moalloy_md.workflows.thermal import TOPIC, thermal
     from moalloy_md.workflows.thermal_config import ThermalConfig
     from moalloy_md.workflows.thermal_results import as_dict, show_results
 
     settings = ThermalConfig() if config is None else load_config(config, ThermalConfig)
     settings = _with_bundle(settings, bundle, config)
-    console = Console(stderr=True)
-    if dry_run:
-        plan_costs(TOPIC, settings, out=out, ranks=np, console=console)
-        return
-    found, results = thermal(
-        settings,
-        out=out,
-        ranks=np,
-        executor="slurm" if slurm else "here",
-        only=only,
-        console=console,
-    )
-    if results is not None and as_json:
-        typer.echo(json.dumps(as_dict(results), indent=2))
-    elif results is not None:
-        show_results(results, Console())
-    show_outcome(found, console)
-    if found.failed:
-        raise typer.Exit(1)
+    _end(
+        simulation_shown(
+            TOPIC, settings, thermal, as_dict=as_dict, show=show_results, out=out, ranks=np, slurm=slurm,
+            only=only, dry_run=dry_run, as_json=as_json,
+        )
+    )  # fmt: skip
 
 
 @app.command("sro")
@@ -108,30 +92,19 @@ def sro_command(
     temperatures or compositions in the file it adds what is missing. Exits with status 1 if a run
     failed.
     """
-    import json
-
-    from rich.console import Console
-
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.simulate import plan_costs, show_outcome
+    from moalloy_md.workflows.simulate_shown import simulation_shown
     from moalloy_md.workflows.sro import TOPIC, sro
     from moalloy_md.workflows.sro_config import SroConfig
     from moalloy_md.workflows.sro_results import as_dict, show_results
 
     settings = _with_bundle(load_config(config, SroConfig), bundle, config)
-    console = Console(stderr=True)
-    if dry_run:
-        plan_costs(TOPIC, settings, out=out, ranks=np, console=console)
-        return
-    executor: Literal["slurm", "here"] = "slurm" if slurm else "here"
-    found, results = sro(settings, out=out, ranks=np, executor=executor, only=only, console=console)
-    if results is not None and as_json:
-        typer.echo(json.dumps(as_dict(results), indent=2))
-    elif results is not None:
-        show_results(results, Console())
-    show_outcome(found, console)
-    if found.failed:
-        raise typer.Exit(1)
+    _end(
+        simulation_shown(
+            TOPIC, settings, sro, as_dict=as_dict, show=show_results, out=out, ranks=np, slurm=slurm,
+            only=only, dry_run=dry_run, as_json=as_json,
+        )
+    )  # fmt: skip
 
 
 @app.command("interaction")
@@ -190,9 +163,15 @@ def segregation_command(
     from moalloy_md.workflows.segregation_shown import segregation_shown
 
     settings = _with_bundle(load_config(config, SegregationConfig), bundle, config)
-    outcome = segregation_shown(
-        settings, out=out, ranks=np, slurm=slurm, dry_run=dry_run, as_json=as_json
+    _end(
+        segregation_shown(
+            settings, out=out, ranks=np, slurm=slurm, dry_run=dry_run, as_json=as_json
+        )
     )
+
+
+def _end(outcome: "Outcome | None") -> None:
+    """Exit with status 1 where a run failed."""
     if outcome is not None and outcome.failed:
         raise typer.Exit(1)
 
