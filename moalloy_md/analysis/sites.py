@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 from numpy.typing import ArrayLike, NDArray
 
 from moalloy_md.analysis.crystal import PTM_RMSD_CUTOFF
@@ -68,7 +68,7 @@ def site_geometry(
     data.apply(ovito.modifiers.VoronoiAnalysisModifier())
     volumes = np.array(data.particles["Atomic Volume"], dtype=np.float64)
     volumes[volumes > _OPEN_VOLUME * lattice_parameter_angstrom**3 / 2] = np.nan
-    first = neighbor_list("i", atoms, COORDINATION_REACH * lattice_parameter_angstrom)
+    first = neighbour_list("i", atoms, COORDINATION_REACH * lattice_parameter_angstrom)
     bcc = int(ovito.modifiers.PolyhedralTemplateMatchingModifier.Type.BCC)
     return SiteGeometry(
         coordination=np.bincount(first, minlength=len(atoms)),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
+from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
@@ -280,7 +280,7 @@ def _too_close(atoms: Atoms, config: GrainBoundaryConfig) -> list[int]:
     limit = config.overlap * nearest_neighbour_angstrom(config)
     if limit == 0:
         return []
-    one, other = neighbor_list("ij", atoms, limit)
+    one, other = neighbour_list("ij", atoms, limit)
     grain = atoms.arrays["grain"]
     return sorted({int(i) for i in one[(grain[one] == UPPER) & (grain[other] == LOWER)]})
 
