@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
-from ase.geometry import find_mic
+from ase.geometry import wrap_positions
 from numpy.typing import NDArray
 
 from moalloy_md.errors import ConfigError
@@ -64,18 +64,20 @@ def cut_cluster(
         If the sphere does not fit between its own periodic images.
     """
     reach = free_radius_angstrom + shell_angstrom
-    lengths = np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0) if atoms.pbc.any() else None
-    if lengths is not None:
-        height = float((1.0 / lengths[atoms.pbc]).min())
+    if atoms.pbc.any():
+        heights = 1.0 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+        height = float(heights[atoms.pbc].min())
         if 2 * reach > height:
             raise ConfigError(
                 f"expected a cell that holds a sphere of {2 * reach:.1f} Å across (free radius and "
                 f"shell), found one that is {height:.1f} Å wide. Take a larger structure or a "
                 "smaller cluster"
             )
-    vectors, distances = find_mic(
-        atoms.positions - atoms.positions[centre], atoms.cell, pbc=atoms.pbc
+    # the cell is wider than the sphere, so what is inside lies within half of each cell vector
+    vectors = wrap_positions(
+        atoms.positions - atoms.positions[centre], atoms.cell, pbc=atoms.pbc, center=(0, 0, 0)
     )
+    distances = np.linalg.norm(vectors, axis=1)
     inside = np.flatnonzero(distances <= reach)
     order = inside[np.argsort(distances[inside], kind="stable")]
     n_free = int((distances[order] <= free_radius_angstrom).sum())

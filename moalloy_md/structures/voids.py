@@ -2,7 +2,7 @@
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import find_mic
+from ase.geometry import wrap_positions
 from pydantic import Field
 
 from moalloy_md.errors import ConfigError
@@ -42,7 +42,9 @@ def void(config: VoidConfig) -> Atoms:
             f"{config.radius_angstrom:g}: repeat the cell more often"
         )
     centre = np.array(config.centre) * edges
-    _, distances = find_mic(atoms.positions - centre, atoms.cell, pbc=True)
+    # right angles: the nearest image lies within half of each edge
+    from_centre = wrap_positions(atoms.positions - centre, atoms.cell, center=(0, 0, 0))
+    distances = np.linalg.norm(from_centre, axis=1)
     inside = distances < config.radius_angstrom
     if not inside.any():
         raise ConfigError(
