@@ -11,6 +11,7 @@ from ase.build import bulk
 from rich.console import Console
 
 from moalloy_md.bundle import Bundle, open_bundle
+from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError, ModelError
 from moalloy_md.rundir import RunDirectory, now, open_run
 from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
@@ -18,7 +19,7 @@ from moalloy_md.workflows.interaction_config import InteractionConfig
 from moalloy_md.workflows.interaction_plan import Plan, make_plan
 from moalloy_md.workflows.interaction_results import InteractionResults, collect, write_results
 from moalloy_md.workflows.interaction_validation import validate_interactions
-from moalloy_md.workflows.job_queue import job_queue, submit_array
+from moalloy_md.workflows.job_queue import submit_whole
 from moalloy_md.workflows.properties import crystal_at_minimum
 from moalloy_md.workflows.relaxations import count_done, relax_all
 from moalloy_md.workflows.run_plan import Executor
@@ -132,24 +133,21 @@ def submit_interaction(
         As `interaction`, as far as it is seen before; and if submitit or SLURM is missing.
     """
     _prepare(config)
-    out, slurm = out.absolute(), config.slurm
-    logs = out.parent / f"{out.name}.jobs"  # the run directory is the job's
-    queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
-    from moalloy_md.workflows.simulate_job import InteractionJob  # submitit, which is there now
-
-    submit_array(
-        queue,
-        executor,
-        slurm,
-        logs=logs,
+    submit_whole(
+        _compute,
+        config.with_whole_paths().model_dump(mode="json"),
+        out=out,
         name="moalloy-interaction",
-        function=InteractionJob(requeue=slurm.requeue),
-        arguments=[(out, _with_whole_paths(config).model_dump(mode="json"))],
+        executor=executor,
+        slurm=config.slurm,
         console=console,
-        options={"tasks_per_node": 1, "nodes": 1},
-        slurm_options=slurm.submitit_options,
-        note=". The same command shows the results when it is done",
     )
+
+
+def _compute(out: Path, settings: dict[str, Any]) -> None:
+    """Compute in a job what is missing."""
+    config = validate(settings, InteractionConfig, source=str(out))
+    interaction(config, out=out, processes=config.slurm.cpus)
 
 
 def show_forecast(
@@ -294,11 +292,3 @@ def _about(
         "precision": config.precision if engine == "native" else bundle.manifest["dtype"],
         "fmax_ev_per_angstrom": config.fmax_ev_per_angstrom,
     }
-
-
-def _with_whole_paths(config: InteractionConfig) -> InteractionConfig:
-    """Make the paths valid from every folder."""
-    changes: dict[str, Any] = {"bundle": config.bundle and config.bundle.absolute()}
-    if config.validation is not None:
-        changes["validation"] = config.validation.with_whole_paths()
-    return config.model_copy(update=changes)

@@ -176,6 +176,13 @@ class InteractionConfig(StrictModel):
         """Cubic cells along an edge."""
         return self.repeat or DEFAULT_REPEAT[self.lattice]
 
+    def with_whole_paths(self) -> "InteractionConfig":
+        """Return the same with paths that are valid from every folder."""
+        changes: dict[str, Any] = {"bundle": self.bundle and self.bundle.absolute()}
+        if self.validation is not None:
+            changes["validation"] = self.validation.with_whole_paths()
+        return self.model_copy(update=changes)
+
     def supercell(self, repeat: int, *, edge_angstrom: float) -> HostCell:
         """Supercell of the host, of `repeat` cubic cells of an edge of `edge_angstrom` along each axis."""
         return HostCell(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.console import Console
 from moalloy_md.config import StrictModel
 from moalloy_md.errors import MoAlloyError, RunDirectoryError
 from moalloy_md.workflows.run_plan import Executor
+
+if TYPE_CHECKING:
+    from moalloy_md.workflows.simulate_config import SimulationSlurm
 
 
 class Slurm(StrictModel):
@@ -130,3 +133,57 @@ def submit_array(
     if executor == "local":
         for job in jobs:
             job.wait()
+
+
+def submit_whole(
+    work: Callable[[Path, dict[str, Any]], None],
+    settings: dict[str, Any],
+    *,
+    out: Path,
+    name: str,
+    executor: Executor,
+    slurm: "SimulationSlurm",
+    console: Console,
+) -> None:
+    """Submit one job that does everything, on ``slurm.cpus`` cores of one node.
+
+    Parameters
+    ----------
+    work
+        Called in the job with the folder and the settings; a function that Python finds by its name.
+    settings
+        JSON-compatible, with paths that are valid from every folder.
+    out
+        Run directory, which is the job's; on a disk that it sees. The logs are beside it.
+    name
+        Of the job.
+    executor
+        ``slurm``, or ``local`` for a process of this machine started by submitit.
+    slurm
+        Time, cores, memory, and what SLURM is asked for besides.
+    console
+        Where to say it.
+
+    Raises
+    ------
+    MoAlloyError, RunDirectoryError
+        As `job_queue`.
+    """
+    out = out.absolute()
+    logs = out.parent / f"{out.name}.jobs"
+    queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
+    from moalloy_md.workflows.simulate_job import WholeJob  # submitit, which job_queue has found
+
+    submit_array(
+        queue,
+        executor,
+        slurm,
+        logs=logs,
+        name=name,
+        function=WholeJob(work, requeue=slurm.requeue),
+        arguments=[(out, settings)],
+        console=console,
+        options={"tasks_per_node": 1, "nodes": 1},
+        slurm_options=slurm.submitit_options,
+        note=". The same command shows the results when it is done",
+    )

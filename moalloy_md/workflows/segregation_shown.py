@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from moalloy_md.analysis.segregation import LARGEST_SHAPE
+from moalloy_md.config import validate
 from moalloy_md.report.numbers import with_error_in_brackets
 from moalloy_md.rundir import MANIFEST, read_json
 from moalloy_md.units import MEV_PER_EV
-from moalloy_md.workflows.job_queue import job_queue, submit_array
+from moalloy_md.workflows.job_queue import submit_whole
 from moalloy_md.workflows.run_plan import Executor, Outcome
 from moalloy_md.workflows.segregation import Work, segregation, show_forecast
 from moalloy_md.workflows.segregation_config import SegregationConfig
@@ -80,25 +81,22 @@ def submit_segregation(
     console
         Where to say it.
     """
-    out, slurm = out.absolute(), config.slurm
-    Work(config, out, slurm.cpus, console).check()
-    logs = out.parent / f"{out.name}.jobs"  # the run directory is the job's
-    queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
-    from moalloy_md.workflows.simulate_job import SegregationJob  # submitit, which is there now
-
-    submit_array(
-        queue,
-        executor,
-        slurm,
-        logs=logs,
+    Work(config, out.absolute(), config.slurm.cpus, console).check()
+    submit_whole(
+        _compute,
+        config.with_whole_paths().model_dump(mode="json"),
+        out=out,
         name="moalloy-segregation",
-        function=SegregationJob(requeue=slurm.requeue),
-        arguments=[(out, config.with_whole_paths().model_dump(mode="json"))],
+        executor=executor,
+        slurm=config.slurm,
         console=console,
-        options={"tasks_per_node": 1, "nodes": 1},
-        slurm_options=slurm.submitit_options,
-        note=". The same command shows the results when it is done",
     )
+
+
+def _compute(out: Path, settings: dict[str, Any]) -> None:
+    """Compute in a job what is missing."""
+    config = validate(settings, SegregationConfig, source=str(out))
+    segregation(config, out=out, ranks=config.slurm.cpus)
 
 
 def show_results(results: Mapping[str, Any], console: Console) -> None:

@@ -1,6 +1,7 @@
 """What a job of a cluster does, and again where its wall time ended it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +32,31 @@ class RunJob(Requeued):
         """Do the run; return whether it is done."""
         from moalloy_md.workflows.simulate import run_job
 
-        # The job has its cores on this one node: mpiexec is not to ask SLURM for more.
-        os.environ.setdefault("HYDRA_BOOTSTRAP", "fork")
+        _start_ranks_on_this_node()
         return run_job(out, topic, name)
 
 
-class InteractionJob(Requeued):
-    """Computes the interactions of dopants."""
+class WholeJob(Requeued):
+    """Does all of a simulation that is missing in a run directory.
+
+    Parameters
+    ----------
+    work
+        Called with the folder and the settings; a function that Python finds by its name.
+    requeue
+        As of `Requeued`.
+    """
+
+    def __init__(self, work: Callable[[Path, dict[str, Any]], None], *, requeue: bool) -> None:
+        super().__init__(requeue=requeue)
+        self._work = work
 
     def __call__(self, out: Path, settings: dict[str, Any]) -> None:
-        """Compute what is missing in the folder `out`."""
-        from moalloy_md.config import validate
-        from moalloy_md.workflows.interaction import interaction
-        from moalloy_md.workflows.interaction_config import InteractionConfig
-
-        config = validate(settings, InteractionConfig, source=str(out))
-        interaction(config, out=out, processes=config.slurm.cpus)
+        """Do it."""
+        _start_ranks_on_this_node()
+        self._work(out, settings)
 
 
-class SegregationJob(Requeued):
-    """Finds where dopants segregate to."""
-
-    def __call__(self, out: Path, settings: dict[str, Any]) -> None:
-        """Compute what is missing in the folder `out`."""
-        from moalloy_md.config import validate
-        from moalloy_md.workflows.segregation import segregation
-        from moalloy_md.workflows.segregation_config import SegregationConfig
-
-        os.environ.setdefault("HYDRA_BOOTSTRAP", "fork")
-        config = validate(settings, SegregationConfig, source=str(out))
-        segregation(config, out=out, ranks=config.slurm.cpus)
+def _start_ranks_on_this_node() -> None:
+    """Keep mpiexec from asking SLURM for more: the job has its cores on this one node."""
+    os.environ.setdefault("HYDRA_BOOTSTRAP", "fork")
