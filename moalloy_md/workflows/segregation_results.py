@@ -1,6 +1,5 @@
 """What a segregation simulation says: tables, isotherms, spectra, cautions, as plain values."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from moalloy_md.analysis.isotherms import boundary_energy_change, closed_filling, site_filling
 from moalloy_md.analysis.segregation import MIN_ENERGIES, fit_skew_normal
 from moalloy_md.errors import DataError
-from moalloy_md.rundir import replacing, write_json
+from moalloy_md.rundir import write_csv, write_json
 from moalloy_md.units import J_PER_M2_PER_EV_A2
 from moalloy_md.workflows.segregation_config import SegregationConfig
 from moalloy_md.workflows.segregation_energies import Energies
@@ -91,6 +90,7 @@ def collect(
         trends[dopant] = _with_volume(chosen, energies, dopant)
         if is_large and sites.in_boundary.sum() >= MIN_ENERGIES:
             spectra[dopant] = fit_skew_normal(sites.energies_ev[sites.in_boundary]).as_dict()
+    far = _far(config, chosen, energies, is_large=is_large)
     compared = [_beside_isotherm(run, config, chosen, energies, hybrid) for run in runs if hybrid]
     return {
         **about,
@@ -103,14 +103,14 @@ def collect(
         "by_size": [one.as_dict() for one in energies.by_size],
         "middle_minus_bulk_ev": energies.middle_minus_bulk_ev,
         "alike_ev": energies.alike_ev,
-        "far_ev": _far(config, chosen, energies, is_large=is_large),
+        "far_ev": far,
         "with_volume": trends,
         "spectra": spectra,
         "isotherm": isotherm,
         "mcmd": compared,
         "cautions": [
             *_host_cautions(config, about["host"], is_large=is_large),
-            *_cautions(config, chosen, energies, compared, is_large=is_large),
+            *_cautions(chosen, energies, far, compared),
         ],
     }
 
@@ -192,7 +192,7 @@ def _with_volume(chosen: ChosenSites, energies: Energies, dopant: str) -> dict[s
 
 def _far(
     config: SegregationConfig, chosen: ChosenSites, energies: Energies, *, is_large: bool
-) -> dict[str, Any]:
+) -> dict[str, dict[str, float]]:
     """Segregation energies far from the boundary, which must be zero, by dopant."""
     ordered = sorted(chosen.sites, key=lambda s: -s.distance_angstrom)
     least = _FAR * ordered[0].distance_angstrom
@@ -201,10 +201,11 @@ def _far(
         if is_large
         else [site for site in ordered if site.distance_angstrom >= least]
     )
+    own = {dopant: energies.of(dopant) for dopant in config.dopants}
     return {
         dopant: {
             "least_distance_angstrom": min(s.distance_angstrom for s in far),
-            "largest_ev": max((energies.of(dopant)[s.label].relaxed_ev for s in far), key=abs),
+            "largest_ev": max((own[dopant][s.label].relaxed_ev for s in far), key=abs),
         }
         for dopant in config.dopants
     }
@@ -269,12 +270,10 @@ def _host_cautions(
 
 
 def _cautions(
-    config: SegregationConfig,
     chosen: ChosenSites,
     energies: Energies,
+    far: Mapping[str, Mapping[str, float]],
     runs: Sequence[Mapping[str, Any]],
-    *,
-    is_large: bool,
 ) -> Iterator[str]:
     """Say what a user must know before believing the numbers."""
     off = {d: e for d, e in energies.middle_minus_bulk_ev.items() if abs(e) > _NOTABLE_EV}
@@ -294,7 +293,6 @@ def _cautions(
             f"sites that symmetry says are alike differ by {_named(uneven)}: they are not. Lower "
             "sites.tolerance_angstrom"
         )
-    far = _far(config, chosen, energies, is_large=is_large)
     leftover = {d: f["largest_ev"] for d, f in far.items() if abs(f["largest_ev"]) > _NOTABLE_EV}
     if leftover:
         yield (
@@ -377,17 +375,6 @@ def _mcmd_rows(runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
                 "error": one["error"],
                 "isotherm": one["isotherm"],
             }
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of one kind; a file of an earlier run goes away where there are none."""
-    if not rows:
-        path.unlink(missing_ok=True)
-        return
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def read_results(out: Path) -> dict[str, Any]:
