@@ -2,7 +2,7 @@
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import get_distances
+from numpy.typing import ArrayLike
 
 from moalloy_md.elements import HOST
 from moalloy_md.structures.host import HostCell, host_atoms
@@ -25,7 +25,7 @@ def clustered_solution(
     """Build a supercell in which all atoms of a dopant sit in one compact cluster.
 
     The first dopant's cluster is about a site drawn at random, each further one's about the free
-    site that is farthest from all dopants before it. A cluster takes the free sites nearest to
+    site that is farthest from all dopants before it, the first of equally far ones. A cluster takes the free sites nearest to
     its middle, periodic images included; which of equally near ones is drawn at random.
 
     Parameters
@@ -58,9 +58,9 @@ def clustered_solution(
         if count == 0:
             continue
         middle = _middle(atoms, is_free, generator)
-        distances = _distances(atoms, middle)
+        distances = _distances(atoms, [middle])
         free = generator.permutation(np.flatnonzero(is_free))
-        nearest = free[np.argsort(np.rint(distances[free] / _SAME), kind="stable")][:count]
+        nearest = free[np.argsort(distances[free], kind="stable")][:count]
         atoms.symbols[nearest] = symbol
         is_free[nearest] = False
     return atoms
@@ -70,12 +70,13 @@ def _middle(atoms: Atoms, is_free: np.ndarray, generator: np.random.Generator) -
     taken = np.flatnonzero(~is_free)
     if not len(taken):
         return int(generator.integers(len(atoms)))
-    nearest_taken = np.min([_distances(atoms, int(site)) for site in taken], axis=0)
-    return int(np.argmax(np.where(is_free, nearest_taken, -1.0)))
+    return int(np.argmax(np.where(is_free, _distances(atoms, taken), -1.0)))
 
 
-def _distances(atoms: Atoms, site: int) -> np.ndarray:
-    """Distances of all sites to one, to its nearest image, ``(n,)``, Å."""
-    positions = atoms.positions
-    _, found = get_distances(positions[[site]], positions, cell=atoms.cell, pbc=atoms.pbc)
-    return np.asarray(found[0])
+def _distances(atoms: Atoms, sites: ArrayLike) -> np.ndarray:
+    """Distance of each site to the nearest of some, images included, ``(n,)``, in `_SAME`."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(atoms.positions[sites], boxsize=atoms.cell.lengths())
+    found, _ = tree.query(atoms.positions)
+    return np.asarray(np.rint(found / _SAME))
