@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from moalloy_md.analysis.topics.clusters import COUNTED_SIZES
 from moalloy_md.report.plots import QUIET, new_figure, png
 from moalloy_md.report.study_plots import COLOURS
 from moalloy_md.rundir import replacing
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 _COLOURS = {"random": COLOURS[0], "clustered": COLOURS[1]}
 _MARKERS = "osD^vPX*"
 _LINES = ("-", "--", ":", "-.")
-_SIZES = (*(str(k) for k in range(1, 7)), "> 6")
+_COUNTED = range(1, COUNTED_SIZES + 1)
+_SIZES = (*map(str, _COUNTED), f"> {COUNTED_SIZES}")
 
 
 def write_plots(results: SroResults, out: Path) -> list[Path]:
@@ -93,8 +95,8 @@ def clusters_plot(ensembles: list[Ensemble]) -> bytes:
         for s, (start, run) in enumerate(one.starts.items()):
             quantities = run["quantities"]
             n = quantities["n_solutes"]["value"]
-            parts = [k * quantities[f"size_{k}"]["value"] / n for k in range(1, 7)]
-            errors = [k * (quantities[f"size_{k}"]["error"] or 0.0) / n for k in range(1, 7)]
+            parts = [k * quantities[f"size_{k}"]["value"] / n for k in _COUNTED]
+            errors = [k * (quantities[f"size_{k}"]["error"] or 0.0) / n for k in _COUNTED]
             parts.append(quantities["in_larger"]["value"])
             errors.append(quantities["in_larger"]["error"] or 0.0)
             panel.bar(

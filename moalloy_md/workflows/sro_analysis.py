@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from moalloy_md.analysis.ordering import Ordering, ordering, random_alpha
 from moalloy_md.analysis.pictures import draw
 from moalloy_md.analysis.quantities import mean_of
+from moalloy_md.analysis.topics.clusters import COUNTED_SIZES
 from moalloy_md.analysis.trajectory import Frame
 from moalloy_md.lammps.frames import frame_files
 from moalloy_md.lammps.logs import ThermoTable, read_run
 from moalloy_md.rundir import replacing, write_csv
+from moalloy_md.structures.lattice import SITES_PER_CUBE
 from moalloy_md.workflows.simulate_config import SimulationConfig
 from moalloy_md.workflows.simulate_run import SimulationRun
 from moalloy_md.workflows.simulate_watch import temperature_warnings
@@ -102,12 +104,16 @@ def _quantities(
         for k in range(config.shells)
     }
     series |= {name: (values, found.labels[name], "") for name, values in found.clusters.items()}
-    series["in_larger"] = (_in_larger(found), "part of the solutes in clusters of more than 6", "")
+    series["in_larger"] = (
+        _in_larger(found),
+        f"part of the solutes in clusters of more than {COUNTED_SIZES}",
+        "",
+    )
     energy = thermo.column("PotEng") / run.n_atoms
     series["potential_energy_ev_per_atom"] = (energy, "potential energy", "eV/atom")
     if not config.rigid:
         series["temperature_k"] = (thermo.column("Temp"), "temperature", "K")
-        edge = (thermo.column("Volume") / run.n_atoms * _sites_per_cube(config)) ** (1 / 3)
+        edge = (thermo.column("Volume") / run.n_atoms * SITES_PER_CUBE[config.lattice]) ** (1 / 3)
         series["lattice_parameter_angstrom"] = (edge, "lattice parameter", "Å")
     return {
         name: mean_of(values, label=label, unit=unit).as_dict()
@@ -118,14 +124,10 @@ def _quantities(
 def _in_larger(found: Ordering) -> FloatArray:
     """Part of the dopants in clusters that are too large to be counted one by one, ``(n_frames,)``."""
     counted = sum(
-        (k * found.clusters[f"size_{k}"] for k in range(1, 7)), start=np.zeros(len(found.steps))
+        (k * found.clusters[f"size_{k}"] for k in range(1, COUNTED_SIZES + 1)),
+        start=np.zeros(len(found.steps)),
     )
     return np.asarray(1.0 - counted / found.clusters["n_solutes"])
-
-
-def _sites_per_cube(config: SroConfig) -> int:
-    x, y, z = config.cells
-    return config.n_sites // (x * y * z)
 
 
 def _swaps(thermo: ThermoTable, elements: tuple[str, ...]) -> dict[str, Any]:

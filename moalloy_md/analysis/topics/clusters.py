@@ -25,7 +25,7 @@ from moalloy_md.elements import ChemicalSymbol
 from moalloy_md.errors import DataError
 
 #: Sizes that are counted one by one; larger ones together.
-_COUNTED = 6
+COUNTED_SIZES = 6
 
 
 class ClusterSettings(TopicSettings):
@@ -55,8 +55,8 @@ class Clusters(Measure):
             "n_clusters": Column("clusters of two and more", "", "clusters"),
             "largest": Column("largest cluster", "atoms", "largest cluster (atoms)"),
             "clustered": Column("part of the solutes in clusters", "", "part in clusters"),
-            **{f"size_{k}": Column(f"clusters of {k}") for k in range(1, _COUNTED + 1)},
-            "larger": Column(f"clusters of more than {_COUNTED}"),
+            **{f"size_{k}": Column(f"clusters of {k}") for k in range(1, COUNTED_SIZES + 1)},
+            "larger": Column(f"clusters of more than {COUNTED_SIZES}"),
         }
         n = int(chosen.sum())
         return {
@@ -64,8 +64,8 @@ class Clusters(Measure):
             "n_clusters": float((sizes > 1).sum()),
             "largest": float(sizes[0]),
             "clustered": float(sizes[sizes > 1].sum() / n),
-            **{f"size_{k}": float((sizes == k).sum()) for k in range(1, _COUNTED + 1)},
-            "larger": float((sizes > _COUNTED).sum()),
+            **{f"size_{k}": float((sizes == k).sum()) for k in range(1, COUNTED_SIZES + 1)},
+            "larger": float((sizes > COUNTED_SIZES).sum()),
         }
 
     def _chosen(self, frame: Frame) -> NDArray[np.bool_]:
