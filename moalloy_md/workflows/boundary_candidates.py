@@ -14,7 +14,6 @@ from moalloy_md.structures.grain_boundaries import (
     build_boundary,
     move_upper_grain,
 )
-from moalloy_md.units import J_PER_M2_PER_EV_A2
 from moalloy_md.workflows.boundary_search_config import BoundarySearchConfig
 
 
@@ -78,23 +77,6 @@ class Crystal:
     """Cubic edge, Å."""
     energy_ev: float
     """Energy of an atom, eV."""
-
-
-def boundary_energy(energy_ev: float, atoms: Atoms, bulk_ev: float) -> float:
-    """Energy of one boundary, ``γ = (E - N E_bulk) / nA``, J/m².
-
-    Parameters
-    ----------
-    energy_ev
-        Of the cell, eV.
-    atoms
-        The cell, with ``info["n_boundaries"]``.
-    bulk_ev
-        Energy of an atom of the crystal, eV.
-    """
-    area = float(np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1])))
-    excess = energy_ev - len(atoms) * bulk_ev
-    return float(excess / (atoms.info["n_boundaries"] * area) * J_PER_M2_PER_EV_A2)
 
 
 def all_candidates(

@@ -19,6 +19,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 from rich.console import Console
 
+from moalloy_md.analysis.segregation import boundary_energy
 from moalloy_md.bundle import open_bundle
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.rundir import RunDirectory, now, open_run, replacing, write_json
@@ -34,7 +35,6 @@ from moalloy_md.workflows.boundary_candidates import (
     Candidate,
     Crystal,
     all_candidates,
-    boundary_energy,
     lowest_distinct,
     moved,
     moves,
@@ -231,7 +231,13 @@ class _Work:
         return replace(
             candidate,
             atoms=atoms,
-            energy_j_per_m2=boundary_energy(relaxed.energy_ev, atoms, self.crystal.energy_ev),
+            energy_j_per_m2=boundary_energy(
+                relaxed.energy_ev,
+                n_atoms=len(atoms),
+                bulk_energy_ev_per_atom=self.crystal.energy_ev,
+                area_angstrom2=atoms.info["area_angstrom2"],
+                n_boundaries=atoms.info["n_boundaries"],
+            ),
             converged=relaxed.converged,
         )
 
@@ -280,7 +286,7 @@ def _what_was_found(
     best: Candidate, config: BoundarySearchConfig, crystal: Crystal
 ) -> dict[str, Any]:
     atoms = best.atoms
-    area = float(np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1])))
+    area = atoms.info["area_angstrom2"]
     volume = crystal.edge_angstrom**3 / SITES_PER_CUBE[config.lattice]
     return {
         "energy_j_per_m2": best.energy_j_per_m2,
@@ -304,7 +310,6 @@ def _excess(best: Candidate, crystal: Crystal, calculator: Calculator) -> FloatA
 def _of_each(best: Candidate, excess_ev: FloatArray) -> list[float]:
     """Share the excess energy between the boundaries, atom by atom: they must be equal. J/m²."""
     atoms = best.atoms
-    area = float(np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1])))
     nearest = []
     for plane in atoms.info["boundary_z"]:
         one = atoms.copy()
@@ -313,7 +318,7 @@ def _of_each(best: Candidate, excess_ev: FloatArray) -> list[float]:
     # an atom in the middle of a grain belongs to both
     shares = np.array(nearest) < np.min(nearest, axis=0) + _MIDDLE_ANGSTROM
     parts = (shares / shares.sum(axis=0)) @ excess_ev
-    return [float(part / area * J_PER_M2_PER_EV_A2) for part in parts]
+    return [float(part / atoms.info["area_angstrom2"] * J_PER_M2_PER_EV_A2) for part in parts]
 
 
 def _write(

@@ -16,9 +16,10 @@ from ase.calculators.calculator import Calculator
 from ase.optimize import FIRE
 from scipy.optimize import minimize_scalar
 
+from moalloy_md.analysis.segregation import boundary_energy
 from moalloy_md.elements import HOST
 from moalloy_md.errors import MoAlloyError
-from moalloy_md.units import GPA_PER_EV_A3, J_PER_M2_PER_EV_A2
+from moalloy_md.units import GPA_PER_EV_A3
 
 #: Largest force that is left by a relaxation, eV/Å.
 FMAX_EV_PER_ANGSTROM = 0.01
@@ -219,6 +220,10 @@ def relaxed_energy(atoms: Atoms, calculator: Calculator) -> float:
 def surface_energy(slab: Atoms, calculator: Calculator, energy_per_atom: float) -> float:
     """Energy of a slab's surfaces over their area, J/m²; the slab is relaxed and so changed."""
     slab.pbc = True
-    area = np.linalg.norm(np.cross(slab.cell[0], slab.cell[1]))
-    excess = relaxed_energy(slab, calculator) - len(slab) * energy_per_atom
-    return float(excess / (2 * area) * J_PER_M2_PER_EV_A2)
+    return boundary_energy(
+        relaxed_energy(slab, calculator),
+        n_atoms=len(slab),
+        bulk_energy_ev_per_atom=energy_per_atom,
+        area_angstrom2=float(np.linalg.norm(np.cross(slab.cell[0], slab.cell[1]))),
+        n_boundaries=2,
+    )
