@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.io import read, write
+from ase.io import write
 
 from moalloy_md.datasets.extxyz import iter_atoms
 from moalloy_md.datasets.frames import Frame
-from moalloy_md.errors import ConfigError, DataError
+from moalloy_md.elements import HOST
+from moalloy_md.errors import ConfigError
 from moalloy_md.potentials.predict import predict
 from moalloy_md.potentials.reference_energies import compositions, in_order
 from moalloy_md.potentials.start import StartModel
 from moalloy_md.potentials.train_config import Replay
 from moalloy_md.rundir import replacing
 from moalloy_md.structures.defective import vacancies_and_surfaces
-from moalloy_md.structures.host import MO_EDGE_ANGSTROM, HostCrystal
+from moalloy_md.structures.host import HostCrystal
 
 #: What a label leaves of a cell's own information.
 _KEPT = ("name", "host", "group", "state")
@@ -51,16 +52,12 @@ def replay_cells(method: Replay, train: Sequence[Frame]) -> list[Atoms]:
         return [atoms for _, atoms in iter_atoms(method.cells)]
     host = train[0].host
     edge = method.lattice_parameter_angstrom
-    if edge is None and host != "Mo":
+    if edge is None and host != HOST:
         raise ConfigError(
             f"start.method.lattice_parameter_angstrom: expected the edge of the cubic cell of {host}, "
             "found none: only that of Mo is known. Give it, or cells of your own (start.method.cells)"
         )
-    crystal = HostCrystal(
-        host=host,
-        lattice=method.lattice,
-        lattice_parameter_angstrom=edge or MO_EDGE_ANGSTROM[method.lattice],
-    )
+    crystal = HostCrystal(host=host, lattice=method.lattice, lattice_parameter_angstrom=edge)
     dopants = in_order({x for frame in train for x in frame.elements} - {host})
     return list(vacancies_and_surfaces(crystal, dopants))
 
@@ -112,11 +109,8 @@ def write_with_replay(train: Path, replay: Sequence[Atoms], path: Path) -> None:
     Raises
     ------
     DataError
-        If the training set is gone.
+        If the training set is gone or damaged.
     """
-    try:
-        frames = read(train, ":", format="extxyz")
-    except OSError as error:
-        raise DataError(f"{train}: cannot be read ({error.strerror}). Check the path") from error
+    frames = [atoms for _, atoms in iter_atoms(train)]
     with replacing(path) as temporary:
         write(temporary, [*frames, *replay], format="extxyz")
