@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -84,31 +85,28 @@ def all_candidates(
 ) -> list[Candidate]:
     """Build each structure once."""
     found: dict[tuple[int, int, float], Candidate] = {}
-    for overlap in sorted(config.overlaps):
-        for number, shift in enumerate(distinct_shifts(config, common, crystal)):
-            for expansion in config.expansions_angstrom:
-                built = build_boundary(
-                    common,
-                    plain_config(
-                        config,
-                        {
-                            "lattice_parameter_angstrom": crystal.edge_angstrom,
-                            "shift_angstrom": tuple(map(float, shift)),
-                            "expansion_angstrom": expansion,
-                            "overlap": overlap,
-                        },
-                    ),
-                )
-                place = (number, built.n_removed, expansion)
-                if place not in found:  # a larger distance may remove no more
-                    found[place] = Candidate(
-                        key=f"shift{number:02d}-removed{built.n_removed}-gap{expansion:+.2f}",
-                        shift_angstrom=(float(shift[0]), float(shift[1])),
-                        overlap=overlap,
-                        expansion_angstrom=expansion,
-                        n_removed=built.n_removed,
-                        atoms=built.atoms,
-                    )
+    shifts = enumerate(distinct_shifts(config, common, crystal))
+    for overlap, (number, shift), expansion in product(
+        sorted(config.overlaps), shifts, config.expansions_angstrom
+    ):
+        x, y = map(float, shift)
+        changes = {
+            "lattice_parameter_angstrom": crystal.edge_angstrom,
+            "shift_angstrom": (x, y),
+            "expansion_angstrom": expansion,
+            "overlap": overlap,
+        }
+        built = build_boundary(common, plain_config(config, changes))
+        place = (number, built.n_removed, expansion)
+        if place not in found:  # a larger distance may remove no more
+            found[place] = Candidate(
+                key=f"shift{number:02d}-removed{built.n_removed}-gap{expansion:+.2f}",
+                shift_angstrom=(x, y),
+                overlap=overlap,
+                expansion_angstrom=expansion,
+                n_removed=built.n_removed,
+                atoms=built.atoms,
+            )
     return list(found.values())
 
 
