@@ -8,7 +8,6 @@ one grain is moved along x, y and z as long as that lowers the energy. So the ce
 the rest, and both boundaries stay equal.
 """
 
-import csv
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from rich.console import Console
 from moalloy_md.analysis.segregation import boundary_energy
 from moalloy_md.bundle import open_bundle
 from moalloy_md.errors import MoAlloyError
-from moalloy_md.rundir import RunDirectory, now, open_run, replacing, write_json
+from moalloy_md.rundir import RunDirectory, now, open_run, replacing, write_csv, write_json
 from moalloy_md.structures.files import write_cells, write_lammps_structure
 from moalloy_md.structures.grain_boundaries import (
     GrainBoundary,
@@ -338,13 +337,10 @@ def _write(
         (out / name).unlink(missing_ok=True)  # ours, from a run that was killed
     write_cells(out / BEST, [atoms])
     write_lammps_structure(out / DATA, atoms, elements=[atoms.info["host"]])
-    with replacing(out / TABLE) as temporary, temporary.open("w", newline="") as file:
-        rows = [dict(row) for row in results["candidates"]]
-        for row in rows:
-            row["shift_x_angstrom"], row["shift_y_angstrom"] = row.pop("shift_angstrom")
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = [dict(row) for row in results["candidates"]]
+    for row in rows:
+        row["shift_x_angstrom"], row["shift_y_angstrom"] = row.pop("shift_angstrom")
+    write_csv(out / TABLE, rows)
     for name, drawn in ((PLOT, candidates_plot(results)), (PICTURE, boundary_picture(atoms))):
         with replacing(out / name) as temporary:
             temporary.write_bytes(drawn)
