@@ -158,14 +158,25 @@ def boundary_distances(atoms: Atoms) -> NDArray[np.float64]:
     Parameters
     ----------
     atoms
+        As of `distances_to_each_boundary`.
+    """
+    return np.asarray(distances_to_each_boundary(atoms).min(axis=0))
+
+
+def distances_to_each_boundary(atoms: Atoms) -> NDArray[np.float64]:
+    """Distance of each atom from each boundary plane, ``(n_boundaries, n_atoms)``, Å.
+
+    Parameters
+    ----------
+    atoms
         As `grain_boundary` made it, also relaxed or read from a file: ``info["boundary_z"]`` says
         where the boundaries are.
     """
     height = float(atoms.cell[2, 2])
-    apart = atoms.positions[:, 2:3] - np.atleast_1d(atoms.info["boundary_z"])[None, :]
+    apart = atoms.positions[:, 2] - np.atleast_1d(atoms.info["boundary_z"])[:, None]
     if atoms.info.get("n_boundaries", 2) == 2:
         apart -= height * np.rint(apart / height)
-    return np.asarray(np.abs(apart).min(axis=1))
+    return np.asarray(np.abs(apart))
 
 
 def move_upper_grain(atoms: Atoms, displacement_angstrom: NDArray[np.float64]) -> Atoms:

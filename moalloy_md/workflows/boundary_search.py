@@ -25,7 +25,7 @@ from moalloy_md.rundir import RunDirectory, now, open_run, replacing, write_csv,
 from moalloy_md.structures.files import write_cells, write_lammps_structure
 from moalloy_md.structures.grain_boundaries import (
     GrainBoundary,
-    boundary_distances,
+    distances_to_each_boundary,
     grain_boundary,
 )
 from moalloy_md.structures.lattice import SITES_PER_CUBE
@@ -309,13 +309,9 @@ def _excess(best: Candidate, crystal: Crystal, calculator: Calculator) -> FloatA
 def _of_each(best: Candidate, excess_ev: FloatArray) -> list[float]:
     """Share the excess energy between the boundaries, atom by atom: they must be equal. J/m²."""
     atoms = best.atoms
-    nearest = []
-    for plane in atoms.info["boundary_z"]:
-        one = atoms.copy()
-        one.info["boundary_z"] = [plane]
-        nearest.append(boundary_distances(one))
+    distances = distances_to_each_boundary(atoms)
     # an atom in the middle of a grain belongs to both
-    shares = np.array(nearest) < np.min(nearest, axis=0) + _MIDDLE_ANGSTROM
+    shares = distances < distances.min(axis=0) + _MIDDLE_ANGSTROM
     parts = (shares / shares.sum(axis=0)) @ excess_ev
     return [float(part / atoms.info["area_angstrom2"] * J_PER_M2_PER_EV_A2) for part in parts]
 
