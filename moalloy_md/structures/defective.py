@@ -7,6 +7,7 @@ from ase import Atoms
 
 from moalloy_md.structures.host import HostCell, HostCrystal, host_atoms
 from moalloy_md.structures.pairs import pair_sites
+from moalloy_md.structures.planes import layers
 from moalloy_md.structures.slabs import SlabConfig, slab
 
 #: Densest faces of each lattice, the densest first.
@@ -61,17 +62,16 @@ def vacancies_and_surfaces(crystal: HostCrystal, dopants: Sequence[str]) -> Iter
 
 
 def _slab(crystal: HostCrystal, face: tuple[int, int, int]) -> Atoms:
+    spacing = layers(crystal.lattice, face).spacing * crystal.edge_angstrom
     config = SlabConfig(
         host=crystal.host,
         lattice=crystal.lattice,
         lattice_parameter_angstrom=crystal.edge_angstrom,
         plane=face,
-        n_layers=2,
+        n_layers=round(_SLAB_ANGSTROM / spacing) + 1,
         vacuum_angstrom=_VACUUM_ANGSTROM,
     )
-    spacing = slab(config).info["layer_spacing_angstrom"]
-    n_layers = round(_SLAB_ANGSTROM / spacing) + 1
-    return slab(config.model_copy(update={"n_layers": n_layers}))
+    return slab(config)
 
 
 def _with(atoms: Atoms, site: int, dopant: str) -> Atoms:
