@@ -23,9 +23,11 @@ from moalloy_md.structures.planes import (
     Miller,
     indices_text,
     layers,
+    orientation_of,
     rectangle,
     reduced,
     shortest,
+    split_lattice,
 )
 
 _EPSILON = 1e-6
@@ -250,8 +252,7 @@ def _coincidence(
             f"Σ{volume:.3f} by {turned:.3f}°. Install the version that constraints.txt names"
         )
     cell = rectangle(shortest(np.rint(lower[:2]).astype(np.int64)), plane)
-    x, z = cell[0] / np.linalg.norm(cell[0]), np.array(plane) / np.linalg.norm(plane)
-    orientation = np.array([x, np.cross(z, x), z])
+    orientation = orientation_of(cell[0], plane)
     return Coincidence(
         sigma=sigma,
         axis=axis,
@@ -297,17 +298,9 @@ def _is_cubic(matrix: NDArray[np.float64]) -> bool:
 
 
 def _lattice_basis(generators: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Basis of the lattice that whole-number vectors generate, by Euclid's algorithm."""
-    rows = generators.copy()
-    basis = []
-    for column in range(rows.shape[1]):
-        while np.count_nonzero(rows[:, column]) > 1:
-            used = np.flatnonzero(rows[:, column])
-            smallest = used[np.argmin(np.abs(rows[used, column]))]
-            for row in used:
-                if row != smallest:
-                    rows[row] -= (rows[row, column] // rows[smallest, column]) * rows[smallest]
-        chosen = rows[:, column] != 0
-        basis.extend(rows[chosen])
-        rows = rows[~chosen]
+    """Basis of the lattice that whole-number vectors generate."""
+    rows, basis = generators, list[NDArray[np.int64]]()
+    for normal in np.eye(generators.shape[1], dtype=np.int64):
+        rows, out_of_plane = split_lattice(rows, normal)
+        basis.extend(out_of_plane)
     return np.array(basis)

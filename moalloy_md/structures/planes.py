@@ -56,17 +56,50 @@ def layers(lattice: LatticeName, plane: Miller) -> Layers:
     plane
         Miller indices in the cubic axes, without a common divisor.
     """
-    rows = primitive_vectors(lattice).copy()
-    # Euclid's algorithm on the heights: two vectors come to lie in the plane, the third is the step
-    while np.count_nonzero(heights := rows @ plane) > 1:
+    in_plane, steps = split_lattice(primitive_vectors(lattice), np.array(plane))
+    step = steps[0] * np.sign(steps[0] @ plane)
+    return Layers(plane, shortest(in_plane), step)
+
+
+def split_lattice(
+    vectors: NDArray[np.int64], normal: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Combine vectors of a lattice, by Euclid's algorithm, such that at most one leaves a plane.
+
+    Parameters
+    ----------
+    vectors
+        That generate the lattice, ``(n, dim)``.
+    normal
+        Of the plane, ``(dim,)``.
+
+    Returns
+    -------
+    in_plane, out_of_plane
+        They generate the same lattice; of the second there is one, or none.
+    """
+    rows = vectors.copy()
+    while np.count_nonzero(heights := rows @ normal) > 1:
         used = np.flatnonzero(heights)
         smallest = used[np.argmin(np.abs(heights[used]))]
         for row in used:
             if row != smallest:
                 rows[row] -= (heights[row] // heights[smallest]) * rows[smallest]
-    heights = rows @ plane
-    step = rows[heights != 0][0] * np.sign(heights.sum())
-    return Layers(plane, shortest(rows[heights == 0]), step)
+    return rows[heights == 0], rows[heights != 0]
+
+
+def orientation_of(
+    vector: NDArray[np.int64] | NDArray[np.float64], plane: Miller
+) -> NDArray[np.float64]:
+    """Crystal coordinates to those of a cell with x along a vector and z along a plane's normal.
+
+    Returns
+    -------
+    array
+        ``(3, 3)``, ``x_cell = orientation @ x_crystal``.
+    """
+    x, z = vector / np.linalg.norm(vector), np.array(plane) / np.linalg.norm(plane)
+    return np.array([x, np.cross(z, x), z])
 
 
 def rectangle(vectors: NDArray[np.int64], plane: Miller) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from moalloy_md.structures.host import HostCrystal
 from moalloy_md.structures.planes import (
     Miller,
     layers,
+    orientation_of,
     points_in,
     rectangle,
     reduced,
@@ -50,8 +51,7 @@ def slab(config: SlabConfig) -> Atoms:
     edge = config.edge_angstrom
     planes = layers(config.lattice, plane)
     cell = rectangle(planes.in_plane, plane)
-    x, z = cell[0] / np.linalg.norm(cell[0]), np.array(plane) / np.linalg.norm(plane)
-    orientation = np.array([x, np.cross(z, x), z])
+    orientation = orientation_of(cell[0], plane)
     wide = wide_enough((cell / 2 @ orientation.T)[:, :2] * edge, config.min_width_angstrom)
     step = orientation @ planes.step / 2 * edge
     points = points_in(wide, (planes.in_plane / 2 @ orientation.T)[:, :2] * edge)
