@@ -4,6 +4,7 @@
 evaluate the model. `open_bundle` checks each file against its hash before anybody runs it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,22 @@ class Bundle:
     def elements(self) -> list[str]:
         """Chemical symbols that the model knows."""
         return list(self.manifest["elements"])
+
+    def check(self, elements: Iterable[str]) -> None:
+        """Refuse elements of a host and its dopants that the model does not know.
+
+        Raises
+        ------
+        ModelError
+            If one is missing.
+        """
+        missing = [x for x in dict.fromkeys(elements) if x not in self.elements]
+        if missing:
+            raise ModelError(
+                f"{self.path}: expected a model that knows {', '.join(missing)}, found one of "
+                f"{', '.join(self.elements)}: export the model with these elements (moalloy export "
+                "--elements), or leave them out (dopants)"
+            )
 
 
 def open_bundle(path: Path) -> Bundle:

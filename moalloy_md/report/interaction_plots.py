@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moalloy_md.analysis.interactions import pair_matrix
-from moalloy_md.report.plots import DPI, QUIET, new_figure, png
+from moalloy_md.report.plots import QUIET, empty_figure, new_figure, png, write_pictures
 from moalloy_md.report.study_plots import COLOURS
-from moalloy_md.rundir import replacing
 from moalloy_md.units import MEV_PER_EV
 from moalloy_md.workflows.interaction_results import Interaction, InteractionResults, SizeSeries
 from moalloy_md.workflows.interaction_validation import ValidationResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _MARKERS = "osD^vPX*"
 #: Lines of a plot that can be told apart.
@@ -38,16 +36,7 @@ def write_plots(
         pictures[old.name] = None
     for shell in heat_map_shells:
         pictures[f"heat_map_shell_{shell}.png"] = heat_map(results, shell)
-    written = []
-    for name, content in pictures.items():
-        path = out / name
-        if content is None:
-            path.unlink(missing_ok=True)
-            continue
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-        written.append(path)
-    return written
+    return write_pictures(pictures, out)
 
 
 def heat_map(results: InteractionResults, shell: int) -> bytes | None:
@@ -62,7 +51,7 @@ def heat_map(results: InteractionResults, shell: int) -> bytes | None:
     energies = {(one.members[0], one.members[1]): MEV_PER_EV * one.relaxed_ev for one in found}
     matrix = pair_matrix(elements, energies)
     side = 2.2 + 0.36 * len(elements)
-    figure = _figure(side + 0.8, side)
+    figure = empty_figure(side + 0.8, side)
     axes = figure.subplots()
     # one strong pair is not to pale all others
     largest = float(np.nanpercentile(np.abs(matrix), 97)) or 1.0
@@ -184,7 +173,7 @@ def parity_plot(validation: ValidationResults) -> bytes:
     models = validation.models
     columns = min(3, len(models))
     rows = -(-len(models) // columns)
-    figure = _figure(3.1 * columns, 3.5 * rows + 0.5)
+    figure = empty_figure(3.1 * columns, 3.5 * rows + 0.5)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[len(models) :]:
         axes.set_axis_off()
@@ -228,12 +217,3 @@ def _parity_panel(axes: "Axes", validation: ValidationResults, model: str) -> No
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel("DFT (meV)", fontsize=8)
     axes.tick_params(labelsize=7)
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure

@@ -1,14 +1,16 @@
 """Plots for reports, as PNG in memory. No display is needed and no global state is touched."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from moalloy_md.analysis.statistics import Estimate
+from moalloy_md.rundir import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,18 +142,24 @@ def new_figure(
     *, rows: int, height: float, width: float = 7.2, columns: int = 1, share_x: bool = True
 ) -> tuple["Figure", list["Axes"]]:
     """Make a figure in the reports' look, plots row by row, sizes in inches; one x axis unless said."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # A Figure of its own, not pyplot: pyplot would pick a display and keep every figure alive.
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(width, height)
     axes = list(np.atleast_1d(figure.subplots(rows, columns, sharex=share_x)).ravel())
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
         one.grid(visible=True, color="#e4e8ec", linewidth=0.6)
         one.set_axisbelow(True)
     return figure, axes
+
+
+def empty_figure(width: float, height: float) -> "Figure":
+    """Make a figure without plots, sizes in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # A Figure of its own, not pyplot: pyplot would pick a display and keep every figure alive.
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def logarithmic_y(axes: "Axes") -> None:
@@ -172,3 +180,17 @@ def png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def write_pictures(pictures: Mapping[str, bytes | None], folder: Path) -> list[Path]:
+    """Write pictures by name of file; one that an earlier run left goes away where there is none."""
+    written = []
+    for name, content in pictures.items():
+        path = folder / name
+        if content is None:
+            path.unlink(missing_ok=True)
+            continue
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+        written.append(path)
+    return written

@@ -1,15 +1,23 @@
 """Pictures of a segregation simulation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from moalloy_md.analysis.segregation import SkewNormal
-from moalloy_md.report.plots import ACCENT, DPI, LINE, QUIET, logarithmic_y, new_figure, png
+from moalloy_md.report.plots import (
+    ACCENT,
+    LINE,
+    QUIET,
+    empty_figure,
+    logarithmic_y,
+    new_figure,
+    png,
+    write_pictures,
+)
 from moalloy_md.report.study_plots import COLOURS
-from moalloy_md.rundir import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,26 +33,16 @@ def write_plots(
     results: Mapping[str, Any], host: "Host", chosen: "ChosenSites", out: Path
 ) -> list[Path]:
     """Draw all pictures for which there are results, as PNG files in `out`."""
-    pictures: dict[str, Callable[[], bytes | None]] = {
-        "energies.png": lambda: energies_plot(results),
-        "volume.png": lambda: volume_plot(results),
-        "spectrum.png": lambda: spectrum_plot(results),
-        "isotherm.png": lambda: isotherm_plot(results),
-        "mcmd.png": lambda: mcmd_plot(results),
-        "profile.png": lambda: profile_plot(results),
-        "boundary.png": lambda: boundary_picture(results, host, chosen),
+    pictures = {
+        "energies.png": energies_plot(results),
+        "volume.png": volume_plot(results),
+        "spectrum.png": spectrum_plot(results),
+        "isotherm.png": isotherm_plot(results),
+        "mcmd.png": mcmd_plot(results),
+        "profile.png": profile_plot(results),
+        "boundary.png": boundary_picture(results, host, chosen),
     }
-    written = []
-    for name, draw in pictures.items():
-        content = draw()
-        path = out / name
-        if content is None:
-            path.unlink(missing_ok=True)
-            continue
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-        written.append(path)
-    return written
+    return write_pictures(pictures, out)
 
 
 def energies_plot(results: Mapping[str, Any]) -> bytes:
@@ -269,12 +267,8 @@ def _two_plots() -> tuple["Figure", list["Axes"]]:
 def _grid(
     n: int, *, columns: int = 3, height: float | None = None, share: bool = True
 ) -> tuple["Figure", list["Axes"]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = -(-n // columns)
-    figure = Figure(figsize=(7.2, height or 0.6 + 1.6 * rows), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = empty_figure(7.2, height or 0.6 + 1.6 * rows)
     found: list[Axes] = list(
         figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=False).ravel()
     )

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 from moalloy_md.errors import ConfigError
 from moalloy_md.structures.coincidence import Coincidence, coincidence
 from moalloy_md.structures.host import HostCrystal
-from moalloy_md.structures.lattice import cubic_rotations, neighbour_shells
+from moalloy_md.structures.lattice import cubic_rotations
 from moalloy_md.structures.planes import Miller, points_in, stacked, wide_enough
 
 #: Boundaries that have names: axis, Σ and plane.
@@ -281,14 +281,9 @@ def _stack(
     return stacked(points, step, n_planes), n_planes
 
 
-def nearest_neighbour_angstrom(config: HostCrystal) -> float:
-    """Distance of nearest neighbours in the crystal, Å."""
-    return neighbour_shells(config.lattice, 1)[0].radius * config.edge_angstrom
-
-
 def _too_close(atoms: Atoms, config: GrainBoundaryConfig) -> list[int]:
     """Atoms of the upper grain that sit on, or nearly on, one of the lower."""
-    limit = config.overlap * nearest_neighbour_angstrom(config)
+    limit = config.overlap * config.nearest_neighbour_angstrom
     if limit == 0:
         return []
     one, other = neighbour_list("ij", atoms, limit)

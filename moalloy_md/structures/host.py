@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from moalloy_md.config import StrictModel
 from moalloy_md.elements import HOST, ChemicalSymbol
-from moalloy_md.structures.lattice import SITES_PER_CUBE, LatticeName
+from moalloy_md.structures.lattice import SITES_PER_CUBE, LatticeName, neighbour_shells
 
 #: Cubic edges of Mo, Å: those of the paper's cells, 12.65 Å / 4 and 12.02 Å / 3 (PBE).
 MO_EDGE_ANGSTROM: dict[LatticeName, float] = {"bcc": 12.65 / 4, "fcc": 12.02 / 3}
@@ -43,6 +43,11 @@ class HostCrystal(StrictModel):
     def edge_angstrom(self) -> float:
         """Edge of the cubic cell, Å."""
         return self.lattice_parameter_angstrom or MO_EDGE_ANGSTROM[self.lattice]
+
+    @property
+    def nearest_neighbour_angstrom(self) -> float:
+        """Distance of nearest neighbours, Å."""
+        return neighbour_shells(self.lattice, 1)[0].radius * self.edge_angstrom
 
     @property
     def has_default_edge(self) -> bool:

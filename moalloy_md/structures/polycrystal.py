@@ -14,9 +14,10 @@ from ase import Atoms
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError
 from moalloy_md.structures.host import HostCrystal
-from moalloy_md.structures.lattice import neighbour_shells, primitive_vectors
+from moalloy_md.structures.lattice import primitive_vectors
 
 #: Sites of a grain's bounding box that are looked at together.
 _CHUNK = 400_000
@@ -132,9 +133,8 @@ def polycrystal(config: PolycrystalConfig) -> Polycrystal:
     grain = np.repeat(np.arange(config.n_grains, dtype=np.int32), [len(part) for part in parts])
     positions = np.concatenate(parts)
     keep = _far_enough(positions, box, config)
-    atoms = Atoms(
-        np.full(int(keep.sum()), Atoms(config.host).numbers[0]), positions[keep], cell=box, pbc=True
-    )
+    numbers = np.full(int(keep.sum()), atomic_number(config.host))
+    atoms = Atoms(numbers, positions[keep], cell=box, pbc=True)
     atoms.set_array("grain", grain[keep])
     removed = len(positions) - len(atoms)
     atoms.info.update(
@@ -231,7 +231,7 @@ def _far_enough(
     from scipy.spatial import cKDTree
 
     keep = np.ones(len(positions), dtype=bool)
-    limit = config.overlap * neighbour_shells(config.lattice, 1)[0].radius * config.edge_angstrom
+    limit = config.overlap * config.nearest_neighbour_angstrom
     if limit == 0:
         return keep
     pairs = cKDTree(positions, boxsize=box).query_pairs(limit, output_type="ndarray")

@@ -1,14 +1,20 @@
 """Who evaluates a bundle in Python: the native engine, or torch with the TorchScript file."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from moalloy_md.bundle import Bundle
 from moalloy_md.config import DType
 from moalloy_md.workflows.properties_config import BundleEngine
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
+
+_TIMED = 3
 
 
 def engine_of(bundle: Bundle) -> BundleEngine:
@@ -55,3 +61,27 @@ def bundle_calculator(
     from moalloy_md.potentials.torchscript_calculator import TorchScriptCalculator
 
     return TorchScriptCalculator(bundle)
+
+
+def seconds_per_evaluation(atoms: "Atoms", calculator: "Calculator") -> float:
+    """Time energy and forces of a cell, s.
+
+    The median of several: the first one of a calculator builds its engine, which takes as long as
+    thirty evaluations of 128 atoms.
+
+    Parameters
+    ----------
+    atoms
+        The cell, which stays as it is.
+    calculator
+        What evaluates it.
+    """
+    work = atoms.copy()
+    work.calc = calculator
+    times = []
+    for k in range(_TIMED):
+        work.rattle(0.001, seed=k)
+        begin = time.perf_counter()
+        work.get_forces()
+        times.append(time.perf_counter() - begin)
+    return float(np.median(times))

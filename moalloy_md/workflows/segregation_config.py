@@ -189,8 +189,7 @@ class SegregationConfig(SimulationConfig):
         """Return the same with paths that are valid from every folder."""
         changes: dict[str, Any] = {}
         if self.potential is not None and self.potential.kind == "bundle":
-            whole = {"bundle": self.potential.bundle.absolute()}
-            changes["potential"] = self.potential.model_copy(update=whole)
+            changes["potential"] = self.potential.with_whole_paths()
         if self.host.kind == "file":
             changes["host"] = self.host.model_copy(update={"path": self.host.path.absolute()})
         return self.model_copy(update=changes)

@@ -117,7 +117,8 @@ class Cells:
         # two widths may be one cell
         self._sizes = {f"{width:g} Å": shape for shape, width in reversed(shapes.items())}
         self._widest = max(sizes_angstrom)
-        self._checked = [site for site in chosen.sites if site.another is not None][:check_alike]
+        pairs = [(site, site.another) for site in chosen.sites if site.another is not None]
+        self._checked = pairs[:check_alike]
 
     def tasks(self) -> list[Task]:
         """All cells that are to be relaxed."""
@@ -125,27 +126,22 @@ class Cells:
 
     def _tasks(self) -> Iterator[Task]:
         for size, shape in self._sizes.items():
-            yield Task(_key(size, PURE, PURE), self._host.atoms.repeat(shape))
+            cell = self._host.atoms.repeat(shape)
+            yield Task(_key(size, PURE, PURE), cell)
             for dopant in self._dopants:
                 for site in (*self._chosen.sites, self._chosen.crystal):
                     yield Task(
-                        _key(size, dopant, site.label), self._doped(shape, dopant, site.index)
+                        _key(size, dopant, site.label), _substituted(cell, site.index, dopant)
                     )
-        size, shape = list(self._sizes.items())[-1]
-        for site in self._checked:
-            yield Task(
-                _key(size, self._dopants[0], f"{site.label} again"),
-                self._doped(shape, self._dopants[0], site.another or site.index),
-            )
+        first = self._dopants[0]
+        for site, another in self._checked:
+            yield Task(_key(size, first, _again(site)), _substituted(cell, another, first))
         element = str(self._host.atoms.symbols[0])
         repeat = max(4, int(np.ceil(self._widest / self._host.edge_angstrom)))
         crystal = bulk(element, "bcc", a=self._host.edge_angstrom, cubic=True).repeat(repeat)
         yield Task(_key(BULK, PURE, BULK), crystal)
         for dopant in self._dopants:
             yield Task(_key(BULK, dopant, BULK), _substituted(crystal, 0, dopant))
-
-    def _doped(self, shape: tuple[int, int, int], dopant: str, index: int) -> Atoms:
-        return _substituted(self._host.atoms.repeat(shape), index, dopant)
 
     def read(self, found: Mapping[str, Relaxed]) -> Energies:
         """Turn energies of cells into segregation energies."""
@@ -175,9 +171,9 @@ class Cells:
                 for dopant in self._dopants
             },
             alike_ev={
-                site.label: found[_key(largest, first, f"{site.label} again")].energy_ev
+                site.label: found[_key(largest, first, _again(site))].energy_ev
                 - found[_key(largest, first, site.label)].energy_ev
-                for site in self._checked
+                for site, _ in self._checked
             },
         )
 
@@ -302,3 +298,8 @@ def _substituted(atoms: Atoms, index: int, dopant: str) -> Atoms:
 
 def _key(size: str, dopant: str, site: str) -> str:
     return f"{size}/{dopant}/{site}"
+
+
+def _again(site: Site) -> str:
+    """Label of another place that is alike."""
+    return f"{site.label} again"

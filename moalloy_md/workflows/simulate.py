@@ -262,14 +262,12 @@ def _with_whole_paths(config: SimulationConfig) -> SimulationConfig:
     potential = config.potential
     if potential is None:
         return config
-    if potential.kind == "bundle":
-        changes: dict[str, Any] = {
-            "bundle": potential.bundle.absolute(),
-            "committee": tuple(path.absolute() for path in potential.committee),
-        }
-    else:
-        changes = {"files": resolve_potential(potential).files}
-    return config.model_copy(update={"potential": potential.model_copy(update=changes)})
+    whole = (
+        potential.with_whole_paths()
+        if potential.kind == "bundle"
+        else potential.model_copy(update={"files": resolve_potential(potential).files})
+    )
+    return config.model_copy(update={"potential": whole})
 
 
 def _do_here(out: Path, todo: Sequence[SimulationRun], start: Start, console: Console) -> None:

@@ -23,6 +23,11 @@ class BundlePotential(StrictModel):
     style: Literal["mace/native", "mace"] = "mace/native"
     """Pair style: the native engine, or TorchScript, which knows no committees."""
 
+    def with_whole_paths(self) -> "BundlePotential":
+        """Return the same with paths that are valid from every folder."""
+        committee = tuple(path.absolute() for path in self.committee)
+        return self.model_copy(update={"bundle": self.bundle.absolute(), "committee": committee})
+
 
 class LammpsPotential(StrictModel):
     """A potential of LAMMPS, such as EAM or SNAP, for a quick try."""

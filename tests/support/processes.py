@@ -1,5 +1,6 @@
 """What runs where."""
 
+import time
 from pathlib import Path
 
 
@@ -27,3 +28,12 @@ def pids_with(words):
         if entry.name.isdigit() and words in command:
             found.append(int(entry.name))
     return found
+
+
+def wait_until(condition, process, seconds=240.0):
+    """Wait for a condition while a process goes on."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.01)

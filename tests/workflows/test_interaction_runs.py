@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 from support.bundles import base_bundle
+from support.slurm import fake_slurm
 from typer.testing import CliRunner
 
 from moalloy_md.bundle import NATIVE, TORCHSCRIPT
@@ -118,12 +119,7 @@ def test_a_job_by_submitit(bundle, done, tmp_path):
 
 
 def test_what_slurm_is_asked_for(bundle, tmp_path, monkeypatch):
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in (("srun", ""), ("sbatch", 'echo "Submitted batch job 17"')):
-        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    fake_slurm(tmp_path, monkeypatch)
     config = settings(bundle, slurm={"cpus": 16, "account": "mo", "modules": ["gcc"]})
     submit_interaction(config, out=tmp_path / "out", executor="slurm", console=QUIET)
     script = next((tmp_path / "out.jobs").glob("*submission*.sh")).read_text()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from support.models import random_model, save_model
-from support.processes import processes_below
+from support.processes import processes_below, wait_until
 
 CONFIG = """
 foundation: foundation.model
@@ -32,14 +32,6 @@ def start(folder):
             stdout=screen,
             stderr=subprocess.STDOUT,
         )
-
-
-def wait_until(condition, process, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.05)
 
 
 def kill(process, folder):

@@ -16,7 +16,7 @@ from ase.constraints import FixAtoms
 from ase.io import write
 from rich.console import Console
 from support.bundles import base_bundle, fake_bundle
-from support.processes import processes_below
+from support.processes import processes_below, wait_until
 from typer.testing import CliRunner
 
 from moalloy_md.analysis.isotherms import site_filling
@@ -26,7 +26,7 @@ from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryEr
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig, grain_boundary
 from moalloy_md.workflows.relaxations import Task, relax_one
-from moalloy_md.workflows.segregation import Work, segregation
+from moalloy_md.workflows.segregation import Work, segregation, show_forecast
 from moalloy_md.workflows.segregation_config import SegregationConfig
 from moalloy_md.workflows.segregation_energies import Clusters
 from moalloy_md.workflows.segregation_results import read_results
@@ -172,14 +172,6 @@ def start(folder, bundle):
              "--bundle", str(bundle), "--config", "s.yaml", "--out", "out"],
             cwd=folder, stdout=screen, stderr=subprocess.STDOUT,
         )  # fmt: skip
-
-
-def wait_until(condition, process, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.01)
 
 
 def n_lines(path):
@@ -336,7 +328,7 @@ def test_more_temperatures_cost_no_more_cells(finished, bundle, monkeypatch):
         )  # fmt: skip
 
 
-def test_a_forecast_leaves_no_results(bundle, tmp_path):
+def test_a_forecast_leaves_nothing_and_counts_what_is_done(finished, bundle, tmp_path):
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(SETTINGS))
     answer = CliRunner().invoke(
         app,
@@ -345,7 +337,15 @@ def test_a_forecast_leaves_no_results(bundle, tmp_path):
     )  # fmt: skip
     assert answer.exit_code == 0, answer.output
     assert "relaxations of" in answer.output
-    assert not (tmp_path / "out" / "segregation.json").exists()
+    assert "not relaxed yet" in " ".join(answer.output.split())
+    assert not (tmp_path / "out").exists()
+    out, _, after = finished
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    said = Console(file=io.StringIO(), width=200)
+    assert show_forecast(settings(bundle), out=out, ranks=1, console=said) == 0
+    assert f"{after} relaxations" in said.file.getvalue()
+    assert f"{after} done" in said.file.getvalue()
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
 
 
 @pytest.mark.slow

@@ -2,16 +2,22 @@
 
 import io
 
+import numpy as np
 import pytest
+from ase.build import bulk
 from rich.console import Console
 from support.bundles import base_bundle
+from support.slurm import fake_slurm
 
 from moalloy_md.config import validate
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.workflows.segregation import Work, segregation
 from moalloy_md.workflows.segregation_config import SegregationConfig
+from moalloy_md.workflows.segregation_energies import Cells
+from moalloy_md.workflows.segregation_host import Host
 from moalloy_md.workflows.segregation_results import read_results
 from moalloy_md.workflows.segregation_shown import submit_segregation
+from moalloy_md.workflows.segregation_sites import ChosenSites, Site
 
 QUIET = Console(file=io.StringIO())
 SLAB = {"kind": "slab", "plane": [1, 1, 0], "n_layers": 8, "vacuum_angstrom": 10}
@@ -49,6 +55,19 @@ def at_a_surface(bundle, tmp_path_factory):
     config = settings(bundle, SLAB, slurm={"cpus": 1})
     submit_segregation(config, out=out, executor="local", console=QUIET)
     return config, out, read_results(out)
+
+
+def test_the_second_place_of_a_site_may_be_the_first_atom():
+    """Atom 0 is a place like any other: the check computes the dopant there, not twice at the site."""
+    host = Host("x", bulk("Mo", "bcc", a=3.17, cubic=True).repeat((1, 1, 3)), 3.17, (0.0, 0.5))
+    site = Site("1", 3, 0.0, 2, 14, None, None, is_crystal=True, another=0)
+    middle = Site("crystal", 5, 4.0, 1, 14, None, None, is_crystal=True)
+    chosen = ChosenSites((site,), middle, 0, np.zeros(6, int), np.zeros(6), boundaries_differ=False)
+    cells = Cells(host, chosen, ["Zr"], sizes_angstrom=[3], check_alike=1)
+    where = {task.key: list(np.flatnonzero(task.atoms.symbols == "Zr")) for task in cells.tasks()}
+    assert where["3 Å/Zr/1"] == [3]
+    assert where["3 Å/Zr/1 again"] == [0]
+    assert where["3 Å/pure/pure"] == []
 
 
 def energies(results):
@@ -100,12 +119,7 @@ def test_a_large_atom_goes_to_a_void(bundle, tmp_path):
 
 
 def test_what_slurm_is_asked_for(bundle, tmp_path, monkeypatch):
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in (("srun", ""), ("sbatch", 'echo "Submitted batch job 17"')):
-        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    fake_slurm(tmp_path, monkeypatch)
     config = settings(bundle, SLAB, slurm={"cpus": 16, "account": "mo", "modules": ["gcc"]})
     submit_segregation(config, out=tmp_path / "out", executor="slurm", console=QUIET)
     script = next((tmp_path / "out.jobs").glob("*submission*.sh")).read_text()

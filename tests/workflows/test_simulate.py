@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.io import read
 from rich.console import Console
 from support.processes import pids_with, processes_below
+from support.slurm import fake_slurm
 from support.thermal import settings
 
 from moalloy_md.datasets.extxyz import iter_atoms
@@ -315,12 +316,7 @@ def test_jobs_by_submitit(tmp_path):
 
 def test_what_slurm_is_asked_for(tmp_path, monkeypatch):
     """The script that sbatch is given, by submitit itself."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in (("srun", ""), ("sbatch", 'echo "Submitted batch job 17"')):
-        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
-        (programs / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    fake_slurm(tmp_path, monkeypatch)
     slurm = {"partition": "cpu", "account": "mo", "time_minutes": 90, "modules": ["gcc", "mpich"]}
     slurm |= {"cpus": 4, "memory_gb": 3, "more": {"qos": "low"}}
     out = tmp_path / "out"

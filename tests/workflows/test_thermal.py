@@ -15,7 +15,7 @@ import yaml
 from ase import units
 from ase.build import bulk
 from rich.console import Console
-from support.processes import processes_below
+from support.processes import processes_below, wait_until
 from support.thermal import TUNGSTEN, VANADIUM, settings
 from support.tungsten import potential
 from typer.testing import CliRunner
@@ -129,14 +129,6 @@ def start(folder):
              "--config", "thermal.yaml", "--out", "out"],
             cwd=folder, stdout=screen, stderr=subprocess.STDOUT,
         )  # fmt: skip
-
-
-def wait_until(condition, process, seconds=240.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
