@@ -44,15 +44,15 @@ from moalloy_md.structures.solid_solution import RandomConfig
 from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig
 from moalloy_md.structures.voids import VoidConfig
-from moalloy_md.workflows.boundary_search_config import BoundarySearchConfig
-from moalloy_md.workflows.interaction_config import (
+from moalloy_md.workflows.boundary_search.config import BoundarySearchConfig
+from moalloy_md.workflows.interaction.config import (
     Convergence,
     InteractionConfig,
     Validation,
     ValidationModel,
 )
 from moalloy_md.workflows.job_queue import Slurm
-from moalloy_md.workflows.label_config import (
+from moalloy_md.workflows.label.config import (
     Factory,
     Gpaw,
     LabelConfig,
@@ -60,9 +60,9 @@ from moalloy_md.workflows.label_config import (
     NativeTeacher,
     Vasp,
 )
-from moalloy_md.workflows.properties_config import PropertiesConfig
-from moalloy_md.workflows.quickstart_config import QuickstartConfig
-from moalloy_md.workflows.segregation_config import (
+from moalloy_md.workflows.properties.config import PropertiesConfig
+from moalloy_md.workflows.quickstart.config import QuickstartConfig
+from moalloy_md.workflows.segregation.config import (
     BoundaryHost,
     FileHost,
     HybridMonteCarlo,
@@ -73,14 +73,14 @@ from moalloy_md.workflows.segregation_config import (
     SphereSettings,
     VoidHost,
 )
-from moalloy_md.workflows.simulate_config import (
+from moalloy_md.workflows.simulate.config import (
     BundlePotential,
     LammpsPotential,
     SimulationSlurm,
     Watch,
 )
-from moalloy_md.workflows.sro_config import SroConfig
-from moalloy_md.workflows.study_config import (
+from moalloy_md.workflows.sro.config import SroConfig
+from moalloy_md.workflows.study.config import (
     IidFolds,
     LodoFolds,
     NewElementFolds,
@@ -88,7 +88,7 @@ from moalloy_md.workflows.study_config import (
     Size,
     StudyConfig,
 )
-from moalloy_md.workflows.thermal_config import Ramp, ThermalConfig
+from moalloy_md.workflows.thermal.config import Ramp, ThermalConfig
 
 PAGE = Path(__file__).with_name("options.md")
 

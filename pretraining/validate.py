@@ -135,7 +135,7 @@ def dynamics(bundle: Path, out: Path, threads: int) -> dict[str, Any]:
 def properties(bundle: Path) -> dict[str, Any]:
     """Compute the static properties of Mo."""
     from moalloy_md.potentials.native import NativeCalculator
-    from moalloy_md.workflows.properties import static_properties
+    from moalloy_md.workflows.properties.crystal import static_properties
 
     return static_properties(NativeCalculator(bundle, precision="float64")).as_dict()
 

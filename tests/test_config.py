@@ -7,7 +7,7 @@ import pytest
 from moalloy_md.config import StrictModel, load_config, validate
 from moalloy_md.errors import ConfigError
 from moalloy_md.potentials.train_config import TrainConfig
-from moalloy_md.workflows.quickstart_config import QuickstartConfig
+from moalloy_md.workflows.quickstart.config import QuickstartConfig
 
 
 class Inner(StrictModel):

@@ -15,11 +15,11 @@ from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.structures.polycrystal import PolycrystalConfig
-from moalloy_md.workflows.interaction_config import InteractionConfig
-from moalloy_md.workflows.segregation_config import SegregationConfig
-from moalloy_md.workflows.sro_config import SroConfig
-from moalloy_md.workflows.study_config import StudyConfig
-from moalloy_md.workflows.thermal_config import ThermalConfig
+from moalloy_md.workflows.interaction.config import InteractionConfig
+from moalloy_md.workflows.segregation.config import SegregationConfig
+from moalloy_md.workflows.sro.config import SroConfig
+from moalloy_md.workflows.study.config import StudyConfig
+from moalloy_md.workflows.thermal.config import ThermalConfig
 
 TOP = Path(__file__).parent.parent
 PAGES = [

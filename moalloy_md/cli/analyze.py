@@ -67,8 +67,8 @@ def _topic_command(own: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
         as_json: JsonOption = False,
         **chosen: Any,
     ) -> None:
-        from moalloy_md.workflows.analyze import TOPICS
-        from moalloy_md.workflows.analyze_shown import analyze_shown
+        from moalloy_md.workflows.analyze.shown import analyze_shown
+        from moalloy_md.workflows.analyze.workflow import TOPICS
 
         given = own(**chosen) | {
             "every": every,
@@ -208,6 +208,6 @@ def compare_command(
     as_json: JsonOption = False,
 ) -> None:
     """Lay analysed runs side by side: values with errors, and how far each is from the first."""
-    from moalloy_md.workflows.analyze_shown import compare_shown
+    from moalloy_md.workflows.analyze.shown import compare_shown
 
     compare_shown(runs, out=out, as_json=as_json)

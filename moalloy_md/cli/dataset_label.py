@@ -38,8 +38,8 @@ def label_command(
     REF_energy is the force-consistent free energy. Exit status 1 if a cell failed.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.label_config import LabelConfig, calculator_from_text
-    from moalloy_md.workflows.label_shown import label_shown
+    from moalloy_md.workflows.label.config import LabelConfig, calculator_from_text
+    from moalloy_md.workflows.label.shown import label_shown
 
     if (calculator is None) == (config is None):
         found = "none" if config is None else "both"

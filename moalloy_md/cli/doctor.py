@@ -11,7 +11,7 @@ from rich.text import Text
 from moalloy_md.cli.common import count
 
 if TYPE_CHECKING:
-    from moalloy_md.workflows.doctor import CheckResult, Diagnosis
+    from moalloy_md.workflows.doctor.workflow import CheckResult, Diagnosis
 
 #: Sign and colour of each status.
 _SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "bold red")}
@@ -29,7 +29,7 @@ def doctor_command(
 
     Takes about 15 seconds and changes nothing. Exit status 1 if something does not work.
     """
-    from moalloy_md.workflows.doctor import diagnose
+    from moalloy_md.workflows.doctor.workflow import diagnose
 
     screen = Console(stderr=True)
     with screen.status("start") as status:

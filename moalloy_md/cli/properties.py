@@ -37,8 +37,8 @@ def properties_command(
     Beside reference values, in a table and a page with plots: the check before any simulation. A
     minute on two cores. Killed anywhere, the same command goes on.
     """
-    from moalloy_md.workflows.properties_config import PropertiesConfig
-    from moalloy_md.workflows.properties_shown import properties_shown
+    from moalloy_md.workflows.properties.config import PropertiesConfig
+    from moalloy_md.workflows.properties.shown import properties_shown
 
     given = {
         "bundle": bundle,

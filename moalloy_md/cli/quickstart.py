@@ -25,9 +25,9 @@ def quickstart_command(
     Leaves summary.json and report.html. Killed anywhere, the same command goes on.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.quickstart import quickstart
-    from moalloy_md.workflows.quickstart_config import QuickstartConfig
-    from moalloy_md.workflows.quickstart_report import REPORT
+    from moalloy_md.workflows.quickstart.config import QuickstartConfig
+    from moalloy_md.workflows.quickstart.report import REPORT
+    from moalloy_md.workflows.quickstart.workflow import quickstart
 
     settings = QuickstartConfig() if config is None else load_config(config, QuickstartConfig)
     summary = quickstart(settings, out=out)

@@ -9,8 +9,8 @@ from moalloy_md.cli.common import JsonOption
 from moalloy_md.errors import ConfigError
 
 if TYPE_CHECKING:
-    from moalloy_md.workflows.run_plan import Outcome
-    from moalloy_md.workflows.simulate_config import SimulationConfig
+    from moalloy_md.workflows.simulate.config import SimulationConfig
+    from moalloy_md.workflows.simulate.plan import Outcome
 
 Config = TypeVar("Config", bound="SimulationConfig")
 
@@ -57,10 +57,10 @@ def thermal_command(
     failed.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.simulate_shown import simulation_shown
-    from moalloy_md.workflows.thermal import TOPIC, thermal
-    from moalloy_md.workflows.thermal_config import ThermalConfig
-    from moalloy_md.workflows.thermal_results import as_dict, show_results
+    from moalloy_md.workflows.simulate.shown import simulation_shown
+    from moalloy_md.workflows.thermal.config import ThermalConfig
+    from moalloy_md.workflows.thermal.results import as_dict, show_results
+    from moalloy_md.workflows.thermal.workflow import TOPIC, thermal
 
     settings = ThermalConfig() if config is None else load_config(config, ThermalConfig)
     settings = _with_bundle(settings, bundle, config)
@@ -93,10 +93,10 @@ def sro_command(
     failed.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.simulate_shown import simulation_shown
-    from moalloy_md.workflows.sro import TOPIC, sro
-    from moalloy_md.workflows.sro_config import SroConfig
-    from moalloy_md.workflows.sro_results import as_dict, show_results
+    from moalloy_md.workflows.simulate.shown import simulation_shown
+    from moalloy_md.workflows.sro.config import SroConfig
+    from moalloy_md.workflows.sro.results import as_dict, show_results
+    from moalloy_md.workflows.sro.workflow import TOPIC, sro
 
     settings = _with_bundle(load_config(config, SroConfig), bundle, config)
     _end(
@@ -124,8 +124,8 @@ def interaction_command(
     dopants or shells in the file it adds what is missing.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.interaction_config import InteractionConfig
-    from moalloy_md.workflows.interaction_shown import interaction_shown
+    from moalloy_md.workflows.interaction.config import InteractionConfig
+    from moalloy_md.workflows.interaction.shown import interaction_shown
 
     settings = InteractionConfig() if config is None else load_config(config, InteractionConfig)
     if bundle is not None:
@@ -159,8 +159,8 @@ def segregation_command(
     Monte Carlo run failed.
     """
     from moalloy_md.config import load_config
-    from moalloy_md.workflows.segregation_config import SegregationConfig
-    from moalloy_md.workflows.segregation_shown import segregation_shown
+    from moalloy_md.workflows.segregation.config import SegregationConfig
+    from moalloy_md.workflows.segregation.shown import segregation_shown
 
     settings = _with_bundle(load_config(config, SegregationConfig), bundle, config)
     _end(
@@ -178,7 +178,7 @@ def _end(outcome: "Outcome | None") -> None:
 
 def _with_bundle(settings: Config, bundle: Path | None, config: Path | None) -> Config:
     """Put --bundle into settings that name no potential."""
-    from moalloy_md.workflows.simulate_config import BundlePotential
+    from moalloy_md.workflows.simulate.config import BundlePotential
 
     if bundle is None:
         return settings

@@ -157,8 +157,8 @@ def gb_search_command(
     Leaves the best as extended XYZ and LAMMPS data file, and the energies of all. Killed anywhere, the
     same command goes on.
     """
-    from moalloy_md.workflows.boundary_search_config import BoundarySearchConfig
-    from moalloy_md.workflows.boundary_search_shown import search_shown
+    from moalloy_md.workflows.boundary_search.config import BoundarySearchConfig
+    from moalloy_md.workflows.boundary_search.shown import search_shown
 
     options = locals()
     given = {

@@ -54,7 +54,7 @@ def run_command(
     """
     from rich.console import Console
 
-    from moalloy_md.workflows.study import plan_costs, run_study, show_outcome
+    from moalloy_md.workflows.study.workflow import plan_costs, run_study, show_outcome
 
     console = Console()
     if dry_run:
@@ -75,6 +75,6 @@ def report_command(
     """Write report/report.html, its tables as CSV and its pictures as PNG from the runs that are done."""
     from rich.console import Console
 
-    from moalloy_md.workflows.study_report import report_study
+    from moalloy_md.workflows.study.report import report_study
 
     report_study(study, Console())

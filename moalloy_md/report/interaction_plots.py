@@ -10,8 +10,8 @@ from moalloy_md.analysis.interactions import pair_matrix
 from moalloy_md.report.plots import QUIET, empty_figure, new_figure, png, write_pictures
 from moalloy_md.report.study_plots import COLOURS
 from moalloy_md.units import MEV_PER_EV
-from moalloy_md.workflows.interaction_results import Interaction, InteractionResults, SizeSeries
-from moalloy_md.workflows.interaction_validation import ValidationResults
+from moalloy_md.workflows.interaction.results import Interaction, InteractionResults, SizeSeries
+from moalloy_md.workflows.interaction.validation import ValidationResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

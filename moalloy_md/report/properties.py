@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from moalloy_md.report.page import Picture, write_page
 from moalloy_md.report.properties_plots import deviation_plot, equation_of_state_plot, phonon_plot
 from moalloy_md.rundir import replacing
-from moalloy_md.workflows.properties_reference import LABELS, NOTABLE_PERCENT, Reference
+from moalloy_md.workflows.properties.reference import LABELS, NOTABLE_PERCENT, Reference
 
 PAGE = "properties.html"
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from moalloy_md.analysis.equation_of_state import BirchMurnaghan
 from moalloy_md.report.plots import ACCENT, DPI, LINE, QUIET, new_figure, png
-from moalloy_md.workflows.properties_reference import NOTABLE_PERCENT
+from moalloy_md.workflows.properties.reference import NOTABLE_PERCENT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

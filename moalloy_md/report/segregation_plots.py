@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from moalloy_md.workflows.segregation_host import Host
-    from moalloy_md.workflows.segregation_sites import ChosenSites
+    from moalloy_md.workflows.segregation.host import Host
+    from moalloy_md.workflows.segregation.sites import ChosenSites
 
 _MARKERS = "osD^vPX*"
 

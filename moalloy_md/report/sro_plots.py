@@ -10,7 +10,7 @@ from moalloy_md.analysis.topics.clusters import COUNTED_SIZES
 from moalloy_md.report.plots import QUIET, new_figure, png
 from moalloy_md.report.study_plots import COLOURS
 from moalloy_md.rundir import replacing
-from moalloy_md.workflows.sro_results import Ensemble, SroResults
+from moalloy_md.workflows.sro.results import Ensemble, SroResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,10 +17,10 @@ from moalloy_md.report.study_tables import (
     table_new,
 )
 from moalloy_md.rundir import read_json, replacing, write_json
-from moalloy_md.workflows.run_plan import RunStatus
-from moalloy_md.workflows.study_config import StudyConfig
-from moalloy_md.workflows.study_plan import RUNS, SPLITS, Run
-from moalloy_md.workflows.study_results import (
+from moalloy_md.workflows.simulate.plan import RunStatus
+from moalloy_md.workflows.study.config import StudyConfig
+from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run
+from moalloy_md.workflows.study.results import (
     Row,
     collect,
     groups,
@@ -28,7 +28,7 @@ from moalloy_md.workflows.study_results import (
     representative_row,
     summary,
 )
-from moalloy_md.workflows.study_run import status
+from moalloy_md.workflows.study.run import status
 
 PAGE = "report.html"
 
@@ -59,7 +59,7 @@ def write_study_report(out: Path, config: StudyConfig, runs: Sequence[Run]) -> S
     out
         Folder of the study.
     config, runs
-        From `moalloy_md.workflows.study_run.read_study`.
+        From `moalloy_md.workflows.study.run.read_study`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import numpy as np
 
 from moalloy_md.elements import atomic_number
 from moalloy_md.report.paper_tables import NEW_ELEMENTS, TABLE_1, TABLE_2, PaperRow
-from moalloy_md.workflows.study_results import Mean, Row, groups, means, outlier
+from moalloy_md.workflows.study.results import Mean, Row, groups, means, outlier
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from moalloy_md.report.plots import QUIET, new_figure, png
 from moalloy_md.report.study_plots import COLOURS
 from moalloy_md.rundir import replacing
-from moalloy_md.workflows.thermal_results import Composition, ThermalResults
+from moalloy_md.workflows.thermal.results import Composition, ThermalResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 
 from moalloy_md.bundle import Bundle
 from moalloy_md.config import DType
-from moalloy_md.workflows.properties_config import BundleEngine
+from moalloy_md.workflows.properties.config import BundleEngine
 
 if TYPE_CHECKING:
     from ase import Atoms

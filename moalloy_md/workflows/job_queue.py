@@ -9,10 +9,10 @@ from rich.console import Console
 
 from moalloy_md.config import StrictModel
 from moalloy_md.errors import MoAlloyError, RunDirectoryError
-from moalloy_md.workflows.run_plan import Executor
+from moalloy_md.workflows.simulate.plan import Executor
 
 if TYPE_CHECKING:
-    from moalloy_md.workflows.simulate_config import SimulationSlurm
+    from moalloy_md.workflows.simulate.config import SimulationSlurm
 
 
 class Slurm(StrictModel):
@@ -172,7 +172,7 @@ def submit_whole(
     out = out.absolute()
     logs = out.parent / f"{out.name}.jobs"
     queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
-    from moalloy_md.workflows.simulate_job import WholeJob  # submitit, which job_queue has found
+    from moalloy_md.workflows.simulate.job import WholeJob  # submitit, which job_queue has found
 
     submit_array(
         queue,

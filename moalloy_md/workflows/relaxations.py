@@ -33,9 +33,9 @@ from moalloy_md.errors import ConfigError, MoAlloyError, ModelError
 from moalloy_md.processes import die_with
 from moalloy_md.rundir import replacing
 from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
-from moalloy_md.workflows.label_store import structure_hash
+from moalloy_md.workflows.label.store import structure_hash
 from moalloy_md.workflows.progress_bar import Show, progress_bar
-from moalloy_md.workflows.properties_config import BundleEngine
+from moalloy_md.workflows.properties.config import BundleEngine
 
 RESULTS = "relaxations.jsonl"
 POSITIONS = "positions"

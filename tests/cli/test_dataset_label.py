@@ -14,7 +14,7 @@ from moalloy_md.datasets.frames import read_dataset
 from moalloy_md.errors import ConfigError
 from moalloy_md.structures.files import write_cells
 from moalloy_md.workflows import label_shown
-from moalloy_md.workflows.label import LabelProgress
+from moalloy_md.workflows.label.workflow import LabelProgress
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from moalloy_md.report.paper_tables import TABLE_1, TABLE_2
 from moalloy_md.report.study_plots import Panel, learning_curve, lodo_bars, parity_picture
 from moalloy_md.report.study_tables import table_1, table_2, table_dilute, table_new
-from moalloy_md.workflows.study_results import NUMBERS, Row, representative_row
+from moalloy_md.workflows.study.results import NUMBERS, Row, representative_row
 
 
 def row(label, numbers, *, kind="iid", paradigm="tuned", paradigm_kind="fine-tune", size="medium"):

@@ -1,7 +1,7 @@
 """Cells and configurations for the tests of labelling."""
 
 from moalloy_md.config import validate
-from moalloy_md.workflows.label_config import LabelConfig
+from moalloy_md.workflows.label.config import LabelConfig
 from support.cells import doped_cell
 
 

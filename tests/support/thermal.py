@@ -1,7 +1,7 @@
 """Thermal simulations with the EAM potentials that LAMMPS brings: no model, no plugin, seconds."""
 
 from moalloy_md.config import validate
-from moalloy_md.workflows.thermal_config import ThermalConfig
+from moalloy_md.workflows.thermal.config import ThermalConfig
 
 #: bcc V with Fe: the only bcc alloy among them.
 VANADIUM = {

@@ -20,9 +20,9 @@ from moalloy_md.analysis.topics.sro import SroSettings
 from moalloy_md.analysis.topics.structure import Structure, StructureSettings
 from moalloy_md.cli.app import app
 from moalloy_md.errors import ConfigError, DataError, RunDirectoryError
-from moalloy_md.workflows.analyze import RESULTS, TOPICS, analyze, default_out
-from moalloy_md.workflows.analyze_compare import compare
-from moalloy_md.workflows.analyze_files import trajectory_files
+from moalloy_md.workflows.analyze.compare import compare
+from moalloy_md.workflows.analyze.files import trajectory_files
+from moalloy_md.workflows.analyze.workflow import RESULTS, TOPICS, analyze, default_out
 
 QUICK = StructureSettings(picture=False)
 

@@ -27,8 +27,9 @@ from moalloy_md.errors import ConfigError, ModelError, RunDirectoryError
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig, grain_boundary
 from moalloy_md.units import J_PER_M2_PER_EV_A2
-from moalloy_md.workflows.boundary_candidates import Crystal, distinct_shifts
-from moalloy_md.workflows.boundary_search import (
+from moalloy_md.workflows.boundary_search.candidates import Crystal, distinct_shifts
+from moalloy_md.workflows.boundary_search.config import BoundarySearchConfig
+from moalloy_md.workflows.boundary_search.workflow import (
     BEST,
     DATA,
     PICTURE,
@@ -37,8 +38,7 @@ from moalloy_md.workflows.boundary_search import (
     TABLE,
     search_boundary,
 )
-from moalloy_md.workflows.boundary_search_config import BoundarySearchConfig
-from moalloy_md.workflows.properties import bcc_crystal
+from moalloy_md.workflows.properties.crystal import bcc_crystal
 
 SMALL = {
     "boundary": "sigma3-112", "min_thickness_angstrom": 9.0, "min_width_angstrom": 2.0,

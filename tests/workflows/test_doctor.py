@@ -12,8 +12,10 @@ import pytest
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.lammps import installation
 from moalloy_md.lammps.installation import torch_plugin as plugin_place
-from moalloy_md.workflows import doctor_lammps, doctor_machine, doctor_probes
-from moalloy_md.workflows.doctor import Check, all_checks, diagnose
+from moalloy_md.workflows.doctor import lammps as doctor_lammps
+from moalloy_md.workflows.doctor import machine as doctor_machine
+from moalloy_md.workflows.doctor import probes as doctor_probes
+from moalloy_md.workflows.doctor.workflow import Check, all_checks, diagnose
 
 
 def check(*names, **options):

@@ -15,12 +15,12 @@ from support.pair_potential import STRENGTH, PairPotential, phi
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.rundir import read_json
 from moalloy_md.structures.lattice import neighbour_shells
-from moalloy_md.workflows import interaction as workflow
 from moalloy_md.workflows import relaxations
-from moalloy_md.workflows.interaction import interaction
-from moalloy_md.workflows.interaction_config import InteractionConfig
-from moalloy_md.workflows.interaction_shown import show_results
-from moalloy_md.workflows.properties import bcc_crystal
+from moalloy_md.workflows.interaction import workflow
+from moalloy_md.workflows.interaction.config import InteractionConfig
+from moalloy_md.workflows.interaction.shown import show_results
+from moalloy_md.workflows.interaction.workflow import interaction
+from moalloy_md.workflows.properties.crystal import bcc_crystal
 
 EDGE = 3.16
 

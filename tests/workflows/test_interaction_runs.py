@@ -20,8 +20,8 @@ from moalloy_md.cli.app import app
 from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError, ModelError, RunDirectoryError
 from moalloy_md.rundir import open_run
-from moalloy_md.workflows.interaction import interaction, is_computed, submit_interaction
-from moalloy_md.workflows.interaction_config import InteractionConfig
+from moalloy_md.workflows.interaction.config import InteractionConfig
+from moalloy_md.workflows.interaction.workflow import interaction, is_computed, submit_interaction
 
 QUIET = Console(file=io.StringIO())
 SETTINGS = {

@@ -17,9 +17,9 @@ from moalloy_md.errors import DataError, ModelError
 from moalloy_md.potentials.evaluate import evaluate
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.structures.dilute import DiluteConfig, dilute_cells
-from moalloy_md.workflows.interaction import interaction
-from moalloy_md.workflows.interaction_config import InteractionConfig, Validation
-from moalloy_md.workflows.interaction_validation import validate_interactions
+from moalloy_md.workflows.interaction.config import InteractionConfig, Validation
+from moalloy_md.workflows.interaction.validation import validate_interactions
+from moalloy_md.workflows.interaction.workflow import interaction
 
 QUIET = Console(file=io.StringIO())
 EIGHT = ("W", "Re", "Ta", "Nb", "Ti", "V", "Zr", "Hf")

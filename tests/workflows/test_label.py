@@ -18,9 +18,9 @@ from moalloy_md.config import validate
 from moalloy_md.datasets.frames import read_dataset
 from moalloy_md.errors import ConfigError, DataError, MoAlloyError, ModelError, RunDirectoryError
 from moalloy_md.structures.files import write_cells
-from moalloy_md.workflows.label import MAX_FAILURES_IN_A_ROW, label
-from moalloy_md.workflows.label_config import LabelConfig, calculator_from_text
-from moalloy_md.workflows.label_store import MAX_STARTS
+from moalloy_md.workflows.label.config import LabelConfig, calculator_from_text
+from moalloy_md.workflows.label.store import MAX_STARTS
+from moalloy_md.workflows.label.workflow import MAX_FAILURES_IN_A_ROW, label
 
 LENNARD_JONES = config(target="support.teachers:lennard_jones")
 

@@ -13,7 +13,7 @@ from support.labelling import cells, config
 
 from moalloy_md.datasets.frames import read_dataset
 from moalloy_md.structures.files import write_cells
-from moalloy_md.workflows.label import label
+from moalloy_md.workflows.label.workflow import label
 
 TESTS = Path(__file__).parents[1]
 FAKE_VASP = TESTS / "support" / "fake_vasp.py"

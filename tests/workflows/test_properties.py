@@ -10,7 +10,7 @@ from matscipy.elasticity import fit_elastic_constants
 
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.units import GPA_PER_EV_A3
-from moalloy_md.workflows.properties import cubic_elastic_constants, static_properties
+from moalloy_md.workflows.properties.crystal import cubic_elastic_constants, static_properties
 
 
 def test_elastic_constants_of_copper_are_those_of_matscipy():

@@ -9,8 +9,12 @@ from ase.phonons import Phonons as AsePhonons
 from ase.units import _amu
 
 from moalloy_md.errors import DataError
-from moalloy_md.workflows.properties import bcc_crystal, cubic_elastic_constants, fcc_crystal
-from moalloy_md.workflows.properties_phonons import phonons
+from moalloy_md.workflows.properties.crystal import (
+    bcc_crystal,
+    cubic_elastic_constants,
+    fcc_crystal,
+)
+from moalloy_md.workflows.properties.phonons import phonons
 
 THZ_PER_EV = 241.79893
 

@@ -17,12 +17,12 @@ from moalloy_md.config import load_config
 from moalloy_md.errors import ConfigError, MoAlloyError, ModelError, RunDirectoryError
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.report.properties_plots import phonon_plot
-from moalloy_md.workflows import properties_run
-from moalloy_md.workflows.properties import bcc_crystal, static_properties
-from moalloy_md.workflows.properties_config import PropertiesConfig
-from moalloy_md.workflows.properties_reference import LABELS, Reference, reference_values
-from moalloy_md.workflows.properties_run import run_properties
-from moalloy_md.workflows.properties_vacancy import vacancy_migration
+from moalloy_md.workflows.properties import workflow as properties_run
+from moalloy_md.workflows.properties.config import PropertiesConfig
+from moalloy_md.workflows.properties.crystal import bcc_crystal, static_properties
+from moalloy_md.workflows.properties.reference import LABELS, Reference, reference_values
+from moalloy_md.workflows.properties.vacancy import vacancy_migration
+from moalloy_md.workflows.properties.workflow import run_properties
 
 
 @pytest.fixture(scope="module")

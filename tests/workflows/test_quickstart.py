@@ -222,7 +222,7 @@ def test_a_second_command_in_the_same_folder_is_refused(finished):
 
 
 def test_a_crystal_that_did_not_survive_is_called_so():
-    from moalloy_md.workflows.quickstart_md import warnings_about
+    from moalloy_md.workflows.quickstart.md import warnings_about
 
     good = {"bcc_fraction": 0.99, "mean_temperature_k": 303.0, "temperature_k": 300.0}
     assert warnings_about(good) == []

@@ -26,10 +26,10 @@ from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryEr
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig, grain_boundary
 from moalloy_md.workflows.relaxations import Task, relax_one
-from moalloy_md.workflows.segregation import Work, segregation, show_forecast
-from moalloy_md.workflows.segregation_config import SegregationConfig
-from moalloy_md.workflows.segregation_energies import Clusters
-from moalloy_md.workflows.segregation_results import read_results
+from moalloy_md.workflows.segregation.config import SegregationConfig
+from moalloy_md.workflows.segregation.energies import Clusters
+from moalloy_md.workflows.segregation.results import read_results
+from moalloy_md.workflows.segregation.workflow import Work, segregation, show_forecast
 
 BOUNDARY = {"kind": "boundary", "boundary": "sigma5-310", "min_thickness_angstrom": 12}
 SETTINGS = {
@@ -316,7 +316,9 @@ def test_monte_carlo_keeps_the_dopants_and_sees_the_boundary(finished):
 
 def test_more_temperatures_cost_no_more_cells(finished, bundle, monkeypatch):
     out, _, after = finished
-    monkeypatch.setattr("moalloy_md.workflows.segregation.relax_host", None)  # the host is there
+    monkeypatch.setattr(
+        "moalloy_md.workflows.segregation.workflow.relax_host", None
+    )  # the host is there
     more = settings(bundle, temperatures_k=[700, 1100])
     results, _ = segregation(more, out=out, console=quiet())
     assert n_lines(out / "cells" / "relaxations.jsonl") == after

@@ -11,13 +11,13 @@ from support.slurm import fake_slurm
 
 from moalloy_md.config import validate
 from moalloy_md.potentials.native import NativeCalculator
-from moalloy_md.workflows.segregation import Work, segregation
-from moalloy_md.workflows.segregation_config import SegregationConfig
-from moalloy_md.workflows.segregation_energies import Cells
-from moalloy_md.workflows.segregation_host import Host
-from moalloy_md.workflows.segregation_results import read_results
-from moalloy_md.workflows.segregation_shown import submit_segregation
-from moalloy_md.workflows.segregation_sites import ChosenSites, Site
+from moalloy_md.workflows.segregation.config import SegregationConfig
+from moalloy_md.workflows.segregation.energies import Cells
+from moalloy_md.workflows.segregation.host import Host
+from moalloy_md.workflows.segregation.results import read_results
+from moalloy_md.workflows.segregation.shown import submit_segregation
+from moalloy_md.workflows.segregation.sites import ChosenSites, Site
+from moalloy_md.workflows.segregation.workflow import Work, segregation
 
 QUIET = Console(file=io.StringIO())
 SLAB = {"kind": "slab", "plane": [1, 1, 0], "n_layers": 8, "vacuum_angstrom": 10}

@@ -6,13 +6,13 @@ from ase.units import kB
 
 from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError
-from moalloy_md.workflows.segregation_config import SegregationConfig
-from moalloy_md.workflows.segregation_energies import Energies, SiteEnergy
-from moalloy_md.workflows.segregation_host import build_host
-from moalloy_md.workflows.segregation_mcmd import Hybrid
-from moalloy_md.workflows.segregation_results import collect
-from moalloy_md.workflows.segregation_sites import choose_sites
-from moalloy_md.workflows.simulate_run import SimulationRun
+from moalloy_md.workflows.segregation.config import SegregationConfig
+from moalloy_md.workflows.segregation.energies import Energies, SiteEnergy
+from moalloy_md.workflows.segregation.host import build_host
+from moalloy_md.workflows.segregation.mcmd import Hybrid
+from moalloy_md.workflows.segregation.results import collect
+from moalloy_md.workflows.segregation.sites import choose_sites
+from moalloy_md.workflows.simulate.run import SimulationRun
 
 EDGE, TEMPERATURE, N_FRAMES = 3.16, 1000.0, 400
 #: Segregation energies by site, eV: the first two kinds of sites attract, the third repels.

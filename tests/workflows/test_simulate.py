@@ -21,19 +21,19 @@ from moalloy_md.errors import DataError, RunDirectoryError
 from moalloy_md.lammps.deviations import ForceDeviations
 from moalloy_md.lammps.frames import frame_files, read_frame
 from moalloy_md.report.numbers import with_error_in_brackets
-from moalloy_md.workflows.label_store import make_cells
-from moalloy_md.workflows.run_plan import read_status
-from moalloy_md.workflows.simulate import _prepare
-from moalloy_md.workflows.simulate_bar import simulation_bar
-from moalloy_md.workflows.simulate_config import Watch
-from moalloy_md.workflows.simulate_run import Start, do_run, read_plan
-from moalloy_md.workflows.simulate_watch import (
+from moalloy_md.workflows.label.store import make_cells
+from moalloy_md.workflows.simulate.bar import simulation_bar
+from moalloy_md.workflows.simulate.config import Watch
+from moalloy_md.workflows.simulate.plan import read_status
+from moalloy_md.workflows.simulate.run import Start, do_run, read_plan
+from moalloy_md.workflows.simulate.watch import (
     SimulationStoppedError,
     Watcher,
     closest_pair,
     thermostat_warnings,
 )
-from moalloy_md.workflows.thermal import TOPIC, thermal
+from moalloy_md.workflows.simulate.workflow import _prepare
+from moalloy_md.workflows.thermal.workflow import TOPIC, thermal
 
 QUIET = Console(quiet=True)
 ONE_RUN = {"compositions": {"pure": {}}, "temperatures_k": [300], "ramp": None}
@@ -260,7 +260,7 @@ def test_a_broken_analysis_is_written_down_with_its_traceback(tmp_path):
     out = tmp_path / "out"
     thermal(config, out=out, console=QUIET)
     _, (run,) = read_plan(out)
-    from moalloy_md.workflows.simulate_potential import resolve_potential
+    from moalloy_md.workflows.simulate.potential import resolve_potential
 
     start = Start(config, resolve_potential(config.potential), broken)
     assert do_run(out, run, start)  # it is done
@@ -344,7 +344,7 @@ def test_a_job_that_reaches_its_wall_time_is_queued_again_and_goes_on(tmp_path):
     """By the signal that SLURM sends before the end, with submitit's processes of this machine."""
     import submitit
 
-    from moalloy_md.workflows.simulate_job import RunJob
+    from moalloy_md.workflows.simulate.job import RunJob
 
     out = tmp_path / "out"
     config = settings(**ONE_RUN, slurm={"cpus": 1}).model_copy(update={"steps": 12_000})

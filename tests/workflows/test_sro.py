@@ -24,9 +24,9 @@ from moalloy_md.errors import ConfigError, ModelError, RunDirectoryError
 from moalloy_md.structures.host import HostCell
 from moalloy_md.structures.lattice import neighbour_shells
 from moalloy_md.structures.pairs import pair_sites
-from moalloy_md.workflows.simulate_run import read_plan
-from moalloy_md.workflows.sro import TOPIC, sro
-from moalloy_md.workflows.sro_config import SroConfig
+from moalloy_md.workflows.simulate.run import read_plan
+from moalloy_md.workflows.sro.config import SroConfig
+from moalloy_md.workflows.sro.workflow import TOPIC, sro
 
 QUIET = Console(quiet=True)
 

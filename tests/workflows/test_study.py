@@ -16,11 +16,11 @@ from moalloy_md.cli.app import app
 from moalloy_md.config import validate
 from moalloy_md.datasets.bundled import load_bundled
 from moalloy_md.errors import ConfigError, DataError, RunDirectoryError
-from moalloy_md.workflows.study import outcome, plan_costs, run_study
-from moalloy_md.workflows.study_config import StudyConfig, training
-from moalloy_md.workflows.study_plan import Run, chains, make_folds, make_runs
-from moalloy_md.workflows.study_report import report_study
-from moalloy_md.workflows.study_run import do_chain, read_study, status
+from moalloy_md.workflows.study.config import StudyConfig, training
+from moalloy_md.workflows.study.plan import Run, chains, make_folds, make_runs
+from moalloy_md.workflows.study.report import report_study
+from moalloy_md.workflows.study.run import do_chain, read_study, status
+from moalloy_md.workflows.study.workflow import outcome, plan_costs, run_study
 
 QUIET = Console(quiet=True)
 
@@ -360,7 +360,7 @@ def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_
     def broken(*_):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("moalloy_md.workflows.study_run._do", broken)
+    monkeypatch.setattr("moalloy_md.workflows.study.run._do", broken)
     assert do_chain(tiny.out, [run.name, "new/00/tuned/late"]) == [run.name]
     found = status(tiny.out, run)
     assert found.state == "failed"
@@ -393,7 +393,7 @@ def test_dry_run_times_a_step_of_each_size(tiny, tmp_path, emt_training):
 
 def test_mean_of_folds_by_hand():
     from moalloy_md.report.paper_tables import TABLE_2
-    from moalloy_md.workflows.study_results import Row, means, outlier, summary
+    from moalloy_md.workflows.study.results import Row, means, outlier, summary
 
     rows = [
         Row(

@@ -23,8 +23,8 @@ from typer.testing import CliRunner
 from moalloy_md.cli.app import app
 from moalloy_md.errors import ConfigError, ModelError, RunDirectoryError
 from moalloy_md.lammps.logs import read_run
-from moalloy_md.workflows.simulate_run import read_plan
-from moalloy_md.workflows.thermal import thermal
+from moalloy_md.workflows.simulate.run import read_plan
+from moalloy_md.workflows.thermal.workflow import thermal
 
 QUIET = Console(quiet=True)
 COMMAND = ("simulate", "thermal")

@@ -1,0 +1,1 @@
+"""``moalloy analyze``: trajectories through pipelines of OVITO, tables, plots and comparisons."""

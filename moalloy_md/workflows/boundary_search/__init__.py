@@ -1,0 +1,1 @@
+"""``moalloy structures gb-search``: the structure of a grain boundary that has the lowest energy."""

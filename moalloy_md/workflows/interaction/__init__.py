@@ -1,0 +1,1 @@
+"""``moalloy simulate interaction``: binding energies of dopants."""

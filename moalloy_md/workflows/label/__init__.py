@@ -1,0 +1,1 @@
+"""``moalloy dataset label``: energies and forces of cells by DFT or another potential."""

@@ -1,0 +1,1 @@
+"""``moalloy properties``: the crystal, its elasticity, defects, surfaces and phonons."""

@@ -1,0 +1,1 @@
+"""``moalloy quickstart``: fit, export and run a first model, with a report."""

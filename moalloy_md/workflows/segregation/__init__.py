@@ -1,0 +1,1 @@
+"""``moalloy simulate segregation``: where dopants go at boundaries, surfaces and voids."""

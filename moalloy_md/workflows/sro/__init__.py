@@ -1,0 +1,1 @@
+"""``moalloy simulate sro``: short-range order by hybrid Monte Carlo."""

@@ -1,0 +1,1 @@
+"""``moalloy study``: the matrix of trainings of the paper, and its tables."""

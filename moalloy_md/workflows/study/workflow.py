@@ -1,0 +1,171 @@
+"""``moalloy study run``: all runs of a study, on this machine or as jobs of a cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from moalloy_md.config import load_config
+from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset
+from moalloy_md.rundir import open_run
+from moalloy_md.workflows.job_queue import job_queue, submit_array
+from moalloy_md.workflows.simulate.plan import Executor, Outcome, chosen_runs
+from moalloy_md.workflows.study.config import StudyConfig
+from moalloy_md.workflows.study.cost import CostLine, cost_table, show_costs
+from moalloy_md.workflows.study.plan import Run, chains, make_folds, make_runs, write_folds
+from moalloy_md.workflows.study.run import do_chain, do_run, read_study, status, write_study
+from moalloy_md.workflows.training_bar import training_bar
+
+
+def run_study(
+    path: Path,
+    *,
+    out: Path,
+    executor: Executor = "here",
+    only: str | None = None,
+    console: Console | None = None,
+) -> Outcome:
+    """Do all runs of a study that are not done; the same call goes on after a kill.
+
+    Parameters
+    ----------
+    path
+        YAML file; see `moalloy_md.workflows.study.config.StudyConfig`.
+    out
+        Folder of the study: ``splits``, ``runs``, and ``study.json``.
+    executor
+        ``here``: one after the other in this process. ``slurm``: an array of jobs, through
+        submitit; the call returns when they are submitted. ``local``: processes of this machine,
+        started by submitit, to try the same way without SLURM.
+    only
+        Name of a run, or the beginning of several: only these.
+    console
+        Where progress is shown; standard error if None.
+
+    Returns
+    -------
+    Outcome
+        A run that fails does not stop the others.
+
+    Raises
+    ------
+    ConfigError
+        If the file is wrong, or no run has the name `only`.
+    DataError
+        If the cells cannot be read or split as asked.
+    RunDirectoryError
+        If `out` holds something else, or a study of other cells.
+    """
+    console = console or Console(stderr=True)
+    config = load_config(path, StudyConfig)
+    frames = read_dataset(_data(config))
+    out = Path(out).absolute()
+    folds = make_folds(config, frames)
+    runs = make_runs(config, folds)
+    chosen = chosen_runs(runs, only, separator="/")
+    open_run(out, kind="study", config=_identity(frames))
+    write_folds(folds, out)
+    write_study(out, config, runs)
+    todo = [run for run in chosen if status(out, run).state != "done"]
+    console.print(
+        f"{len(runs)} runs, {len(chosen) - len(todo)} of {len(chosen)} chosen ones done before",
+        highlight=False,
+    )
+    if executor == "here":
+        _do_here(out, todo, console)
+    elif todo:
+        _submit(out, config, todo, executor, console)
+    return outcome(out, chosen)
+
+
+def plan_costs(path: Path, console: Console) -> list[CostLine]:
+    """Show what the runs of a study would cost, by timing a training step of each size here.
+
+    Raises
+    ------
+    ConfigError, DataError, ModelError
+        As `run_study`; and if a foundation cannot be had.
+    """
+    config = load_config(path, StudyConfig)
+    frames = read_dataset(_data(config))
+    folds = make_folds(config, frames)
+    lines = cost_table(config, folds, make_runs(config, folds))
+    show_costs(lines, console)
+    return lines
+
+
+def outcome(out: Path, runs: Sequence[Run]) -> Outcome:
+    """Say how runs stand."""
+    found = {run.name: status(out, run) for run in runs}
+    return Outcome(
+        done=tuple(name for name, s in found.items() if s.state == "done"),
+        failed={name: s.error for name, s in found.items() if s.state == "failed"},
+        waiting=tuple(name for name, s in found.items() if s.state in {"waiting", "begun"}),
+    )
+
+
+def show_outcome(found: Outcome, console: Console) -> None:
+    """Print how many runs are done, and why others failed."""
+    console.print(found.summary(), highlight=False)
+    if not found.failed:
+        return
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("failed run", no_wrap=True)
+    table.add_column("why")
+    for name, error in found.failed.items():
+        table.add_row(name, error.strip().splitlines()[-1] if "Traceback" in error else error)
+    console.print(table)
+    console.print(
+        "The same command tries these again, and no others; --only RUN tries one alone.",
+        highlight=False,
+    )
+
+
+def _data(config: StudyConfig) -> Path:
+    from moalloy_md.datasets.bundled import bundled_path
+
+    return bundled_path() if config.data == "bundled" else Path(config.data)
+
+
+def _identity(frames: Sequence[Frame]) -> dict[str, Any]:
+    """Return what a study cannot change; paradigms and sizes may be added, each run is its own."""
+    return {"data_sha256": dataset_hash(frames)}
+
+
+def _do_here(out: Path, todo: Sequence[Run], console: Console) -> None:
+    for k, run in enumerate(todo, start=1):
+        console.print(f"run {k} of {len(todo)}: {run.name}", highlight=False)
+        if run.parent is not None and run.parent not in _done(out):
+            console.print(
+                f"  left out: {run.parent}, which it refines, is not done", style="yellow"
+            )
+            continue
+        with training_bar(console) as watch:
+            finished = do_run(out, run, watch=watch)
+        if not finished:
+            error = status(out, run).error or "another process is at work on it"
+            console.print(f"  not done: {error}", style="red", markup=False)
+
+
+def _done(out: Path) -> set[str]:
+    _, runs = read_study(out)
+    return {run.name for run in runs if status(out, run).state == "done"}
+
+
+def _submit(
+    out: Path, config: StudyConfig, todo: Sequence[Run], executor: Executor, console: Console
+) -> None:
+    logs = out / "jobs"
+    submit_array(
+        job_queue(logs, executor),
+        executor,
+        config.slurm,
+        logs=logs,
+        name="moalloy-study",
+        function=do_chain,
+        arguments=[(out, [run.name for run in chain]) for chain in chains(todo)],
+        console=console,
+    )
