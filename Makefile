@@ -28,9 +28,10 @@ $(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt
 	touch $@ $(VENV)/.engine
 
 # The engine and the plugin with mace/native are compiled when the package is installed; again when
-# one of their sources changes.
+# one of their sources changes. make comes here after an installation too (it looked before), when
+# nothing is left to do: find spares a minute.
 $(VENV)/.engine: $(VENV)/.packages $(NATIVE)
-	$(PIP) install --no-deps --editable .
+	test -e $@ && test -z "$$(find $(NATIVE) -newer $@)" || $(PIP) install --no-deps --editable .
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.engine $(SOURCES)
