@@ -63,6 +63,7 @@ from moalloy_md.workflows.label.config import (
 from moalloy_md.workflows.properties.config import PropertiesConfig
 from moalloy_md.workflows.quickstart.config import QuickstartConfig
 from moalloy_md.workflows.segregation.config import (
+    Annealing,
     BoundaryHost,
     FileHost,
     HybridMonteCarlo,
@@ -165,6 +166,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
             FileHost,
             Sites,
             SphereSettings,
+            Annealing,
             HybridMonteCarlo,
         ),
     ),

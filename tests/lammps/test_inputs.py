@@ -193,6 +193,10 @@ def test_inputs_that_move_atoms_share_their_blocks():
         assert len(first) >= at_least
         for name in ("in.ramp", "in.nve", "in.mcmd"):
             assert block(name, title) == first, (name, title)
+        # in.anneal runs twice, in a block of its own
+        own = block("in.anneal", title)
+        assert own == first[: len(own)]
+        assert len(own) >= at_least
 
 
 def test_an_unknown_input_is_refused_with_those_that_exist():

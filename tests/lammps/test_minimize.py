@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.eam import EAM
 from ase.optimize import LBFGS
 from support.tungsten import potential, variables, write_crystal
@@ -11,6 +12,7 @@ from moalloy_md.lammps.frames import read_frame
 from moalloy_md.lammps.inputs import input_file
 from moalloy_md.lammps.logs import read_run
 from moalloy_md.lammps.run import run_lammps
+from moalloy_md.lammps.single_point import write_structure
 
 
 class Struck(Exception):  # noqa: N818  not an error of the package
@@ -52,6 +54,19 @@ def test_the_cell_goes_to_zero_pressure(tmp_path):
     assert thermo.column("Fmax")[-1] <= 1e-3
     edge = (2 * found.get_volume() / len(found)) ** (1 / 3)
     assert edge == pytest.approx(3.1652, abs=2e-3)  # the potential's own lattice parameter
+
+
+def test_the_height_alone_goes_to_zero_stress(tmp_path):
+    """Stretched by 1 % across, it gets flatter by Poisson's ratio of a plane: 2 C12/C11."""
+    atoms = bulk("W", "bcc", a=3.1652, cubic=True) * (3, 3, 4)
+    atoms.set_cell(atoms.cell * [[1.01], [1.01], [1.0]], scale_atoms=True)
+    write_structure(atoms, tmp_path / "structure.data", elements=["W"])
+    minimise(tmp_path, cell="z", bulk_modulus_gpa=310)
+    found, thermo = the_end(tmp_path)
+    assert abs(thermo.column("Pzz")[-1]) < 300
+    np.testing.assert_allclose(found.cell.lengths()[:2], atoms.cell.lengths()[:2], rtol=1e-9)
+    strain = found.cell.lengths()[2] / (4 * 3.1652) - 1
+    assert strain == pytest.approx(-0.01 * 2 * 204 / 522, rel=0.1)  # C12 and C11 of tungsten, GPa
 
 
 def test_killed_it_goes_on(tmp_path):

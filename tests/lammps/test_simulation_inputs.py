@@ -1,9 +1,10 @@
-"""in.ramp and in.nve, and what a committee writes from in.npt."""
+"""in.ramp, in.anneal and in.nve, and what a committee writes from in.npt."""
 
 import numpy as np
 import pytest
 from support.tungsten import variables, write_crystal
 
+from moalloy_md.errors import LammpsError
 from moalloy_md.lammps.deviations import ForceDeviations
 from moalloy_md.lammps.frames import frame_files
 from moalloy_md.lammps.inputs import input_file
@@ -50,6 +51,54 @@ def test_a_killed_ramp_goes_on_at_the_temperature_it_had_reached(tmp_path):
     for part, target in ((3, 450), (6, 750), (9, 1050)):
         inside = (one.steps >= 1000 * part) & (one.steps < 1000 * (part + 1))
         assert one.column("Temp")[inside].mean() == pytest.approx(target, rel=0.2)
+
+
+@pytest.mark.parametrize("struck_at", [400, 1300])  # while it is held, while it cools
+def test_a_killed_annealing_goes_on_where_it_was(tmp_path, struck_at):
+    options = {"steps": 4000, "hold_steps": 1000, "temperature_k": 1200, "end_temperature_k": 200}
+    options |= {"restart_interval": 100, "dump_interval": 500}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        write_crystal(folder, vacancy=False)
+    one = start(whole, "in.anneal", **options)
+
+    def strike(step, _):
+        if step >= struck_at:
+            raise Struck
+
+    with pytest.raises(Struck):
+        run_lammps(
+            input_file("in.anneal"), run_dir=parts, variables=variables(**options), on_step=strike
+        )
+    two = start(parts, "in.anneal", **options)
+    np.testing.assert_array_equal(two.steps, np.arange(0, 4001, 10))
+    for name in one.columns:
+        np.testing.assert_allclose(two.column(name), one.column(name), rtol=1e-6, atol=1e-3)
+    # 72 atoms: a temperature scatters by T sqrt(2/3N), a tenth; the means here are of some picoseconds
+    held = one.column("Temp")[(one.steps > 400) & (one.steps <= 1000)].mean()
+    half_way = one.column("Temp")[(one.steps > 2000) & (one.steps <= 3000)].mean()
+    assert held == pytest.approx(1200, rel=0.15)
+    assert half_way == pytest.approx(700, rel=0.2)
+    assert one.column("Temp")[one.steps > 3600].mean() == pytest.approx(280, abs=100)
+    assert frame_files(parts)[-1].name == "000004000.dump"
+    before = (parts / "restart.anneal").stat().st_mtime_ns
+    run_lammps(input_file("in.anneal"), run_dir=parts, variables=variables(**options))
+    assert (parts / "restart.anneal").stat().st_mtime_ns == before
+
+
+def test_annealing_changes_of_the_cell_what_it_is_told(tmp_path):
+    moving = {"none": set(), "z": {"Lz"}, "aniso": {"Lx", "Ly", "Lz"}}
+    for barostat, expected in moving.items():
+        write_crystal(tmp_path / barostat)
+        thermo = start(tmp_path / barostat, "in.anneal", steps=60, barostat=barostat)
+        changed = {name for name in ("Lx", "Ly", "Lz") if np.ptp(thermo.column(name)) > 1e-9}
+        assert changed == expected
+
+
+def test_annealing_cannot_hold_longer_than_it_lasts(tmp_path):
+    write_crystal(tmp_path)
+    with pytest.raises(LammpsError, match=r"expected hold_steps from 0 to 60 \(steps\), found 61"):
+        start(tmp_path, "in.anneal", steps=60, hold_steps=61)
 
 
 def test_free_motion_keeps_the_energy(tmp_path):

@@ -23,6 +23,7 @@ from moalloy_md.analysis.isotherms import site_filling
 from moalloy_md.cli.app import app
 from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryError
+from moalloy_md.lammps.logs import read_run
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig, grain_boundary
 from moalloy_md.workflows.relaxations import Task, relax_one
@@ -160,6 +161,24 @@ def test_a_large_host_and_monte_carlo_do_not_go_together(bundle, tmp_path):
     large = settings(bundle, spheres={"above_atoms": 10}, mcmd={})
     with pytest.raises(ConfigError, match="up to 10 atoms, whose sites are all known, found"):
         segregation(large, out=tmp_path / "out", console=quiet())
+
+
+def test_only_large_hosts_are_annealed(bundle, tmp_path):
+    small = settings(bundle, spheres={"anneal": {"temperature_k": 1500}})
+    with pytest.raises(ConfigError, match=r"expected a host of more than 5000 atoms .*in\.anneal"):
+        segregation(small, out=tmp_path / "out", console=quiet())
+
+
+@pytest.mark.parametrize(
+    ("anneal", "message"),
+    [
+        ({"temperature_k": 1500, "hold_ps": 0, "cooling_ps": 0}, "expected hold_ps or cooling_ps"),
+        ({"temperature_k": 200}, "expected an end_temperature_k of at most 200 .*found 300"),
+    ],
+)
+def test_an_annealing_that_makes_no_sense(bundle, anneal, message):
+    with pytest.raises(ConfigError, match=message):
+        settings(bundle, spheres={"anneal": anneal})
 
 
 # ---- a boundary, from end to end, killed once ------------------------------------------------------------
@@ -420,10 +439,23 @@ def test_a_polycrystal_has_a_spectrum(bundle, tmp_path):
         host={"kind": "polycrystal", "size_angstrom": 45, "n_grains": 3},
         dopants=["Zr"],
         sites={"n_random": 12, "n_crystal": 2},
-        spheres={"above_atoms": 1000, "free_radius_angstrom": 5, "shell_angstrom": 8},
+        spheres={
+            "above_atoms": 1000,
+            "anneal": {"temperature_k": 1200, "hold_ps": 1, "cooling_ps": 1},
+            "free_radius_angstrom": 5,
+            "shell_angstrom": 8,
+        },
         fmax_ev_per_angstrom=0.03,
     )
     results, _ = segregation(config, out=tmp_path / "out", ranks=2, console=quiet())
+    hot = read_run(tmp_path / "out" / "anneal")
+    assert hot.column("Temp")[(hot.steps > 300) & (hot.steps <= 500)].mean() == pytest.approx(
+        1200, rel=0.1
+    )
+    assert hot.column("Temp")[-1] < 500
+    assert np.ptp(hot.column("Lx")) > 0
+    assert results["host"]["max_force_ev_per_angstrom"] <= 0.05
+    assert not any("not annealed" in caution for caution in results["cautions"])
     assert results["host"]["is_sampled"]
     spectrum = results["spectra"]["Zr"]
     assert spectrum["n_energies"] == 12

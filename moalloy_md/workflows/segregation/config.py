@@ -107,11 +107,38 @@ class Sites(StrictModel):
     """Polyhedral template matching: a site is bcc where its neighbourhood deviates by less."""
 
 
+class Annealing(StrictModel):
+    """Large hosts: molecular dynamics before the minimisation (``in.anneal``)."""
+
+    temperature_k: float = Field(gt=0)
+    """Temperature, K, at which atoms are to find better places: about half of the melting point, and
+    well below it."""
+    hold_ps: float = Field(default=10.0, ge=0)
+    """How long the host stays so hot, ps."""
+    cooling_ps: float = Field(default=10.0, ge=0)
+    """How long it is cooled then, ps."""
+    end_temperature_k: float = Field(default=300.0, gt=0)
+    """Temperature at the end of the cooling, K."""
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> "Annealing":
+        if self.hold_ps + self.cooling_ps == 0:
+            raise ValueError("expected hold_ps or cooling_ps above 0, found 0 for both")
+        if self.end_temperature_k > self.temperature_k:
+            raise ValueError(
+                f"expected an end_temperature_k of at most {self.temperature_k:g} (temperature_k), "
+                f"found {self.end_temperature_k:g}"
+            )
+        return self
+
+
 class SphereSettings(StrictModel):
     """Large hosts: a sphere about each site instead of the whole cell."""
 
     above_atoms: int = Field(default=5000, ge=1)
     """Hosts with more atoms are treated so."""
+    anneal: Annealing | None = None
+    """Annealing before the host is minimised; none where null. A polycrystal needs one."""
     host_fmax_ev_per_angstrom: float = Field(default=0.05, gt=0, le=0.5)
     """The whole host is minimised by LAMMPS until no force is larger, eV/Å."""
     host_max_steps: int = Field(default=1000, ge=1)

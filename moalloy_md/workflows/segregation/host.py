@@ -1,6 +1,5 @@
 """The pure host of a segregation simulation: built with the model's own crystal, relaxed, kept."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from pathlib import Path
@@ -13,15 +12,9 @@ from ase.filters import FrechetCellFilter
 from ase.io import read
 from ase.optimize import LBFGS
 from numpy.typing import NDArray
-from rich.console import Console
 
 from moalloy_md.errors import ConfigError, DataError, MoAlloyError
-from moalloy_md.lammps.frames import read_frame
-from moalloy_md.lammps.inputs import input_file
-from moalloy_md.lammps.run import run_lammps
-from moalloy_md.lammps.single_point import write_structure
 from moalloy_md.rundir import replacing
-from moalloy_md.workflows.progress_bar import progress_bar
 from moalloy_md.workflows.segregation.config import (
     BoundaryHost,
     FileHost,
@@ -29,8 +22,6 @@ from moalloy_md.workflows.segregation.config import (
     SlabHost,
     VoidHost,
 )
-from moalloy_md.workflows.simulate.config import BundlePotential
-from moalloy_md.workflows.simulate.potential import resolve_potential
 
 #: Steps that the relaxation of a host may take.
 _MAX_STEPS = 1000
@@ -119,6 +110,10 @@ class Host:
             return host
         heights = host.heights_angstrom / host.height_angstrom
         return replace(host, plane_fractions=(float(heights.min()), float(heights.max())))
+
+    def with_plain(self, atoms: Atoms) -> "Host":
+        """Return the same with a cell of which elements, positions and vectors alone are kept."""
+        return self.with_atoms(_plain(atoms))
 
 
 @singledispatch
@@ -260,77 +255,6 @@ def relax_host(host: Host, calculator: Calculator, *, fmax_ev_per_angstrom: floa
             "does not hold it. Try another structure of the boundary"
         )
     return host.with_atoms(atoms)
-
-
-def minimise_host(
-    host: Host,
-    *,
-    potential: BundlePotential,
-    run_dir: Path,
-    fmax_ev_per_angstrom: float,
-    max_steps: int,
-    ranks: int,
-    console: Console,
-) -> tuple[Host, float]:
-    """Relax a large host by LAMMPS (``in.minimize``), its cell scaled to zero pressure where it may.
-
-    Parameters
-    ----------
-    host
-        As built.
-    potential
-        The model.
-    run_dir
-        Folder for LAMMPS; one that a kill left goes on.
-    fmax_ev_per_angstrom
-        It ends where no force is larger, eV/Å.
-    max_steps
-        Iterations after which it ends in any case.
-    ranks
-        MPI ranks.
-    console
-        Where progress is shown.
-
-    Returns
-    -------
-    Host
-        Minimised.
-    float
-        Largest force that is left, eV/Å.
-
-    Raises
-    ------
-    LammpsError
-        If LAMMPS fails.
-    """
-    model = resolve_potential(potential)
-    element = str(host.atoms.symbols[0])
-    with replacing(run_dir / "structure.data") as temporary:
-        write_structure(host.atoms, temporary, elements=[element])
-    force = float("inf")
-    with progress_bar(console, "step {} of {}") as show:
-
-        def on_row(row: Mapping[str, float]) -> None:
-            nonlocal force
-            force = row["Fmax"]
-            show(int(row["Step"]), max_steps, f"{force:.3f} eV/Å", is_end=False)
-
-        run_lammps(
-            input_file("in.minimize"),
-            run_dir=run_dir,
-            variables={
-                "steps": max_steps,
-                "structure": run_dir / "structure.data",
-                "elements": element,
-                "style": model.style,
-                "potential": model.files,
-                "force": fmax_ev_per_angstrom,
-                "cell": "fixed" if host.relax_cell == "no" else "iso",
-            },
-            ranks=ranks,
-            on_row=on_row,
-        )
-    return host.with_atoms(_plain(read_frame(run_dir / "minimized.dump"))), force
 
 
 def write_host(host: Host, path: Path) -> None:

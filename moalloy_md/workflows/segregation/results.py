@@ -265,7 +265,12 @@ def _host_cautions(
     if is_large and left > 1.01 * config.spheres.host_fmax_ev_per_angstrom:
         yield (
             f"the host was not minimised to its end: {left:.2f} eV/Å are left on an atom. Give more "
-            "spheres.host_max_steps in another folder, or anneal it first (host: {kind: file})"
+            "spheres.host_max_steps, in another folder"
+        )
+    if is_large and config.host.kind == "polycrystal" and config.spheres.anneal is None:
+        yield (
+            "the polycrystal was not annealed: boundaries as they are built are rougher than real "
+            "ones. Give spheres.anneal, in another folder"
         )
 
 

@@ -28,11 +28,11 @@ from moalloy_md.workflows.segregation.energies import Cells, Clusters
 from moalloy_md.workflows.segregation.host import (
     Host,
     build_host,
-    minimise_host,
     read_host,
     relax_host,
     write_host,
 )
+from moalloy_md.workflows.segregation.large_host import HostRelaxation
 from moalloy_md.workflows.segregation.mcmd import Hybrid
 from moalloy_md.workflows.segregation.results import collect, write_results
 from moalloy_md.workflows.segregation.sites import ChosenSites, centred, choose_sites
@@ -177,6 +177,12 @@ class Work:
                 f"are all known, found {len(self.unrelaxed.atoms)}: leave mcmd out, or run "
                 "lammps_inputs/in.mcmd by hand"
             )
+        if self.config.spheres.anneal is not None and not self.is_large:
+            raise ConfigError(
+                f"spheres.anneal: expected a host of more than {self.config.spheres.above_atoms} atoms "
+                f"(spheres.above_atoms), found {len(self.unrelaxed.atoms)}: leave anneal out, or anneal "
+                "it with lammps_inputs/in.anneal by hand and give it as host: {kind: file}"
+            )
 
     @property
     def potential(self) -> BundlePotential:
@@ -207,6 +213,8 @@ class Work:
             "seed": config.seed,
             "fmax_ev_per_angstrom": config.fmax_ev_per_angstrom,
         }
+        if config.spheres.anneal is not None:
+            identity["anneal"] = config.spheres.anneal.model_dump(mode="json")
         return open_run(
             self.out, kind=KIND, config=identity, packages=("ase", "spglib", "ovito", "lammps")
         )
@@ -278,14 +286,16 @@ class Work:
         fmax, spheres = self.config.fmax_ev_per_angstrom, self.config.spheres
         if not self.is_large:
             return relax_host(self.unrelaxed, self.calculator(), fmax_ev_per_angstrom=fmax), fmax
-        return minimise_host(
-            self.unrelaxed,
-            potential=self.potential,
-            run_dir=self.out / "minimise",
+        relaxation = HostRelaxation(self.potential, self.out, self.ranks, self.console)
+        host = self.unrelaxed
+        if spheres.anneal is not None:
+            host = relaxation.anneal(
+                host, spheres.anneal, timestep_ps=self.config.timestep_ps, seed=self.config.seed
+            )
+        return relaxation.minimise(
+            host,
             fmax_ev_per_angstrom=spheres.host_fmax_ev_per_angstrom,
             max_steps=spheres.host_max_steps,
-            ranks=self.ranks,
-            console=self.console,
         )
 
     def _energy(self, host: Host) -> float:
