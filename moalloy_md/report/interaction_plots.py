@@ -180,6 +180,8 @@ def parity_plot(validation: ValidationResults) -> bytes:
     for axes, model in zip(grid, models, strict=False):
         _parity_panel(axes, validation, model)
     grid[0].set_ylabel("model (meV)", fontsize=8)
+    if any(pair.seen[model] for pair in validation.pairs for model in models):
+        grid[0].scatter([], [], s=18, facecolors="none", edgecolors="black", label="trained on")
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, fontsize=7, frameon=False, loc="outside lower center", ncols=len(labels)
@@ -201,10 +203,11 @@ def _parity_panel(axes: "Axes", validation: ValidationResults, model: str) -> No
         contacts = max(pair.n_contacts or 1 for pair in own)
         label = f"shell {shell or '?'}" + (f", {contacts} contacts" if contacts > 1 else "")
         colour = COLOURS[k % len(COLOURS)]
+        axes.scatter([], [], s=18, color=colour, label=label)
         axes.scatter(
             [pair.reference_mev for pair in own],
             [pair.predicted_mev[model] for pair in own],
-            s=18, edgecolors=colour, linewidths=1.0, label=label,
+            s=18, edgecolors=colour, linewidths=1.0,
             facecolors=["none" if pair.seen[model] else colour for pair in own],
         )  # fmt: skip
     errors = validation.errors(model)

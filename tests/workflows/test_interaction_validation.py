@@ -16,9 +16,14 @@ from moalloy_md.datasets.bundled import load_bundled
 from moalloy_md.errors import DataError, ModelError
 from moalloy_md.potentials.evaluate import evaluate
 from moalloy_md.potentials.native import NativeCalculator
+from moalloy_md.report import interaction_plots
 from moalloy_md.structures.dilute import DiluteConfig, dilute_cells
 from moalloy_md.workflows.interaction.config import InteractionConfig, Validation
-from moalloy_md.workflows.interaction.validation import validate_interactions
+from moalloy_md.workflows.interaction.validation import (
+    CheckedPair,
+    ValidationResults,
+    validate_interactions,
+)
 from moalloy_md.workflows.interaction.workflow import interaction
 
 QUIET = Console(file=io.StringIO())
@@ -137,6 +142,19 @@ def test_within_a_run(bundle, tmp_path):
     assert (out / "validation.png").stat().st_size > 1000
     models = results.as_dict()["validation"]["models"]
     assert models["a"]["by_shell"].keys() == {1, 2, 3}
+
+
+@pytest.mark.parametrize("seen", [None, False, True])
+def test_plot_says_what_hollow_marks_are(monkeypatch, seen):
+    pair = CheckedPair(  # noqa: S604  the neighbour shell
+        name="W-W shell 1, ideal", n_sites=16, shell=1, n_contacts=1, reference_mev=8.0,
+        predicted_mev={"a": 9.0}, seen={"a": seen},
+    )  # fmt: skip
+    monkeypatch.setattr(interaction_plots, "png", lambda figure: figure)
+    results = ValidationResults(source="", n_left_out=0, uncertainty_mev=5.0, pairs=(pair,))
+    (legend,) = interaction_plots.parity_plot(results).legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["shell 1", *(["trained on"] if seen else [])]
 
 
 def test_elements_that_a_model_lacks_are_left_out_and_counted(bundle, tmp_path):
