@@ -13,12 +13,12 @@ SOURCES := $(shell find moalloy_md/native -name '*.cpp' -o -name '*.h' -o -name 
 TORCH := $(addprefix moalloy_md/native/lammps/,pair_mace.% local_graph.% torch_%)
 NATIVE := $(filter-out $(TORCH),$(SOURCES))
 
-.PHONY: venv quickstart test test-slow lint format docs bench clean
+.PHONY: venv quickstart test test-slow lint format docs bench clean FORCE
 
 venv: $(VENV)/.ready
 
 # torch first and pinned, or pip fetches gigabytes of CUDA libraries.
-$(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt
+$(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt | $(VENV)/.modules
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "expected Python 3.11 or newer, found $$($(PYTHON) --version): make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,11 +27,18 @@ $(VENV)/.packages: pyproject.toml constraints.txt CMakeLists.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.engine
 
+# An editable installation knows each module by its path, so it has to be made again where one comes,
+# goes or moves (git pull). The list is written where it differs.
+$(VENV)/.modules: FORCE
+	@mkdir -p $(VENV)
+	@find moalloy_md -name '*.py' | LC_ALL=C sort > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
 # The engine and the plugin with mace/native are compiled when the package is installed; again when
 # one of their sources changes. make comes here after an installation too (it looked before), when
 # nothing is left to do: find spares a minute.
-$(VENV)/.engine: $(VENV)/.packages $(NATIVE)
-	test -e $@ && test -z "$$(find $(NATIVE) -newer $@)" || $(PIP) install --no-deps --editable .
+$(VENV)/.engine: $(VENV)/.packages $(VENV)/.modules $(NATIVE)
+	test -e $@ && test -z "$$(find $(VENV)/.modules $(NATIVE) -newer $@)" || $(PIP) install --no-deps --editable .
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.engine $(SOURCES)
