@@ -1,11 +1,9 @@
 """Many cells relaxed at fixed cell by one model: in several processes, and going on after a kill.
 
-The folder holds ``relaxations.jsonl``, a line for each finished cell, and ``positions/``, the relaxed
-positions of each as ``.npz``. A line is written after its positions, so a kill costs the cells in
-work and nothing else.
+What the folder holds is in `moalloy_md.workflows.relaxation_store`: a kill costs the cells in work and
+nothing else.
 """
 
-import json
 import multiprocessing
 import os
 import signal
@@ -24,21 +22,17 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.optimize import LBFGS
-from numpy.typing import NDArray
 from rich.console import Console
 
 from moalloy_md.bundle import open_bundle
 from moalloy_md.config import DType
 from moalloy_md.errors import ConfigError, MoAlloyError, ModelError
 from moalloy_md.processes import die_with
-from moalloy_md.rundir import replacing
 from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
 from moalloy_md.workflows.label.store import structure_hash
 from moalloy_md.workflows.progress_bar import Show, progress_bar
 from moalloy_md.workflows.properties.config import BundleEngine
-
-RESULTS = "relaxations.jsonl"
-POSITIONS = "positions"
+from moalloy_md.workflows.relaxation_store import Relaxed, Store
 
 #: Curvature of the energy along one atom's displacement that a relaxation starts from. The hardest
 #: phonons of Mo and W have 25 and 36 eV/Å²; below half of that the first steps would overshoot.
@@ -56,26 +50,6 @@ class Task:
     """Readable; every task of a folder has its own."""
     atoms: Atoms
     """Where the relaxation starts. Constraints such as `ase.constraints.FixAtoms` hold."""
-
-
-@dataclass(frozen=True)
-class Relaxed:
-    """A cell that was relaxed at fixed cell."""
-
-    key: str
-    """Of its task."""
-    unrelaxed_ev: float
-    """Energy where it started, eV."""
-    energy_ev: float
-    """Energy where it ended, eV."""
-    max_force_ev_per_angstrom: float
-    """Largest force on an atom that is left, eV/Å."""
-    n_steps: int
-    """Steps that were taken."""
-    positions: NDArray[np.float64]
-    """Where it ended, ``(n_atoms, 3)``, Å."""
-    converged: bool
-    """Whether the forces fell below the limit within the steps allowed."""
 
 
 def relax_all(
@@ -131,7 +105,7 @@ def relax_all(
         something else (out of memory).
     """
     job = _job(tasks, bundle, fmax_ev_per_angstrom, max_steps, precision)
-    store = _Store(folder)
+    store = Store(folder)
     digests = {task.key: job.digest(task.atoms) for task in tasks}
     found = _kept(digests, job, store)
     todo = [task for task in tasks if task.key not in found]
@@ -167,7 +141,7 @@ def count_done(
     """Count the cells that `relax_all` would not compute; arguments and errors are its own."""
     job = _job(tasks, bundle, fmax_ev_per_angstrom, max_steps, precision)
     digests = {task.key: job.digest(task.atoms) for task in tasks}
-    return len(_kept(digests, job, _Store(folder)))
+    return len(_kept(digests, job, Store(folder)))
 
 
 def relax_one(
@@ -256,63 +230,13 @@ def _job(tasks: Sequence[Task], path: Path, fmax: float, max_steps: int, precisi
     )
 
 
-class _Store:
-    """The folder's file of results."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = folder / RESULTS
-        self._entries: dict[str, dict[str, Any]] = {}
-        if self._file.exists():
-            self._drop_torn_line()
-            for line in self._file.read_text().splitlines():
-                try:
-                    entry = json.loads(line)
-                    self._entries[entry["digest"]] = entry
-                except (json.JSONDecodeError, KeyError, TypeError):
-                    continue  # computed anew
-
-    def _drop_torn_line(self) -> None:
-        content = self._file.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with self._file.open("r+b") as file:
-                file.truncate(whole)
-
-    def read(self, key: str, digest: str) -> Relaxed | None:
-        entry = self._entries.get(digest)
-        if entry is None:
-            return None
-        try:
-            with np.load(self._positions(digest)) as arrays:
-                positions = arrays["positions"]
-        except (OSError, ValueError, KeyError):
-            return None
-        values = {name: entry[name] for name in _KEPT}
-        return Relaxed(key=key, positions=positions, **values)
-
-    def append(self, result: Relaxed, digest: str) -> None:
-        with replacing(self._positions(digest)) as temporary:
-            np.savez_compressed(temporary, positions=result.positions)
-        values = {name: getattr(result, name) for name in _KEPT}
-        line = json.dumps({"key": result.key, "digest": digest, **values})
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
-    def _positions(self, digest: str) -> Path:
-        return self._folder / POSITIONS / f"{digest}.npz"
-
-
-def _kept(digests: Mapping[str, str], job: _Job, store: _Store) -> dict[str, Relaxed]:
+def _kept(digests: Mapping[str, str], job: _Job, store: Store) -> dict[str, Relaxed]:
     """Return the results by key that are not computed again."""
     return {
         key: old
         for key, digest in digests.items()
         if (old := store.read(key, digest)) and (old.converged or old.n_steps >= job.max_steps)
     }
-
-
-_KEPT = ("unrelaxed_ev", "energy_ev", "max_force_ev_per_angstrom", "n_steps", "converged")
 
 
 def _outcomes(

@@ -23,14 +23,8 @@ from moalloy_md.errors import ConfigError, MoAlloyError, ModelError
 from moalloy_md.potentials.native import NativeCalculator
 from moalloy_md.potentials.torchscript_calculator import TorchScriptCalculator
 from moalloy_md.workflows import relaxations
-from moalloy_md.workflows.relaxations import (
-    POSITIONS,
-    RESULTS,
-    Task,
-    count_done,
-    relax_all,
-    relax_one,
-)
+from moalloy_md.workflows.relaxation_store import POSITIONS, RESULTS
+from moalloy_md.workflows.relaxations import Task, count_done, relax_all, relax_one
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +204,7 @@ def test_a_kill_loses_the_cells_in_work_and_leaves_no_process(bundle, tmp_path):
     assert results.read_text().startswith(before)
 
 
-def wait_for(condition, limit_s=60.0):
+def wait_for(condition, limit_s=240.0):
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "nothing happened"

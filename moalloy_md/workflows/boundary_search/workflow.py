@@ -43,7 +43,8 @@ from moalloy_md.workflows.boundary_search.config import BoundarySearchConfig
 from moalloy_md.workflows.bundle_calculator import bundle_calculator, engine_of, model_sha256
 from moalloy_md.workflows.progress_bar import progress_bar
 from moalloy_md.workflows.properties.crystal import crystal_at_minimum
-from moalloy_md.workflows.relaxations import Relaxed, Task, relax_all
+from moalloy_md.workflows.relaxation_store import Relaxed
+from moalloy_md.workflows.relaxations import Task, relax_all
 
 KIND = "structures gb-search"
 RESULTS = "boundary.json"

@@ -18,7 +18,7 @@ from moalloy_md.rundir import write_csv, write_json
 from moalloy_md.units import MEV_PER_EV
 from moalloy_md.workflows.interaction.plan import Binding, Kind, Plan
 from moalloy_md.workflows.interaction.validation import ValidationResults
-from moalloy_md.workflows.relaxations import Relaxed
+from moalloy_md.workflows.relaxation_store import Relaxed
 
 RESULTS = "interaction.json"
 TABLES: dict[Kind, str] = {

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from moalloy_md.analysis.segregation import segregation_energy
 from moalloy_md.structures.clusters import cut_cluster
-from moalloy_md.workflows.relaxations import Relaxed, Task
+from moalloy_md.workflows.relaxation_store import Relaxed
+from moalloy_md.workflows.relaxations import Task
 from moalloy_md.workflows.segregation.config import SphereSettings
 from moalloy_md.workflows.segregation.host import Host
 from moalloy_md.workflows.segregation.sites import ChosenSites, Site
