@@ -102,7 +102,7 @@ def test_a_forecast_leaves_nothing(bundle, done, tmp_path):
     assert f"{n_cells} cells, 0 done" in shown.output
     assert not (tmp_path / "out").exists()
     shown = CliRunner().invoke(app, [*arguments, "--out", str(done[0])])
-    assert f"{n_cells} cells, {n_cells} done: 0 minutes left" in " ".join(shown.output.split())
+    assert f"{n_cells} cells, {n_cells} done: 0 min left" in " ".join(shown.output.split())
 
 
 def test_a_job_by_submitit(bundle, done, tmp_path):

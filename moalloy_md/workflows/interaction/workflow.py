@@ -184,7 +184,7 @@ def show_forecast(
         )
     hours = seconds / 3600 * (1 - n_done / len(plan.tasks)) / processes
     console.print(
-        f"{len(plan.tasks)} cells, {n_done} done: {60 * hours:.0f} minutes left with {processes} "
+        f"{len(plan.tasks)} cells, {n_done} done: {60 * hours:.0f} min left with {processes} "
         f"process(es) that have a core each, at {_EVALUATIONS} evaluations a cell. "
         f"{len(plan.bindings) + len(plan.converging)} binding energies",
         highlight=False,
