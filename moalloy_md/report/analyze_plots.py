@@ -43,8 +43,16 @@ def series_figure(
     for axes, panel in zip(all_axes, panels, strict=True):
         names = [name for name, column in columns.items() if column.panel == panel]
         for k, name in enumerate(names):
-            colour = COLOURS[k % len(COLOURS)]
-            axes.plot(times, series[name], color=colour, linewidth=1.1, label=columns[name].label)
+            # one that is equal to another before it would hide it: as many vacancies as interstitials
+            is_hiding = any(np.array_equal(series[name], series[other]) for other in names[:k])
+            axes.plot(
+                times,
+                series[name],
+                color=COLOURS[k % len(COLOURS)],
+                linewidth=1.1,
+                linestyle=(0, (4, 4)) if is_hiding else "solid",
+                label=columns[name].label,
+            )
         axes.set_ylabel(panel)
         if len(names) > 1:
             _legend(axes)
@@ -146,4 +154,6 @@ def write_figure(path: Path, figure: "Figure") -> None:
 
 
 def _legend(axes: "Axes") -> None:
-    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(
+        frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), borderpad=1.0
+    )

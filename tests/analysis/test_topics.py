@@ -161,6 +161,9 @@ def test_shells_of_another_crystal_are_said_aloud(tmp_path):
     file = dump(atoms, tmp_path / "fcc")
     _, wrong = measured(ShortRangeOrder, SroSettings(), file)
     assert "shell 1: expected 8 neighbours, found 12.00" in wrong.cautions[0]
+    n_cautions = len(wrong.cautions)
+    wrong.see(next(Trajectory([file]).frames()))
+    assert len(wrong.cautions) == n_cautions  # each shell is told once
     _, right = measured(ShortRangeOrder, SroSettings(lattice="fcc"), file)
     assert right.cautions == []
 

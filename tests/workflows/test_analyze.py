@@ -16,10 +16,12 @@ from typer.testing import CliRunner
 from moalloy_md.analysis import ovito_support, pictures, trajectory
 from moalloy_md.analysis.ovito_support import OvitoError
 from moalloy_md.analysis.quantities import mean_of, mean_of_independent
+from moalloy_md.analysis.topics.base import Column
 from moalloy_md.analysis.topics.sro import SroSettings
 from moalloy_md.analysis.topics.structure import Structure, StructureSettings
 from moalloy_md.cli.app import app
 from moalloy_md.errors import ConfigError, DataError, RunDirectoryError
+from moalloy_md.report.analyze_plots import series_figure
 from moalloy_md.workflows.analyze.compare import compare
 from moalloy_md.workflows.analyze.files import trajectory_files
 from moalloy_md.workflows.analyze.workflow import RESULTS, TOPICS, analyze, default_out
@@ -250,6 +252,29 @@ def test_runs_side_by_side(tmp_path):
     )
     assert shown.exit_code == 0, shown.output
     assert "σ)" in shown.stdout
+
+
+def test_folders_of_simulations_are_compared(run, tmp_path):
+    """Which hold results.json too, of the run itself."""
+    other = make_run(tmp_path / "other", 2)
+    for folder in (run, other):
+        analyze(QUICK, folder, out=default_out(folder, "structure"))
+        (folder / RESULTS).write_text('{"lattice_parameter_angstrom": 3.15}')
+    results = compare([run, other], out=tmp_path / "both")
+    assert list(results["topics"]) == ["structure"]
+    bare = make_run(tmp_path / "bare", 1)
+    (bare / RESULTS).write_text('{"lattice_parameter_angstrom": 3.15}')
+    with pytest.raises(
+        DataError, match=r"bare: expected a run that was analysed, found no results"
+    ):
+        compare([run, bare], out=tmp_path / "out")
+
+
+def test_a_line_does_not_hide_its_equal():
+    columns = {name: Column(name, "", "number") for name in "abc"}
+    series = {"a": [3, 2, 1], "b": [3, 2, 1], "c": [3, 2, 2]}
+    (axes,) = series_figure([0, 1, 2], series, columns, x_label="time (ps)").axes
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "-"]
 
 
 def test_what_cannot_be_compared(run, tmp_path):

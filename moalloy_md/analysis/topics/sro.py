@@ -46,6 +46,7 @@ class ShortRangeOrder(Measure):
 
     settings: SroSettings
     _chance: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0), init=False)
+    _told: set[int] = field(default_factory=set, init=False)  # shells whose spill was said
 
     def see(self, frame: Frame) -> dict[str, float]:
         """Return α of each pair and shell."""
@@ -53,7 +54,7 @@ class ShortRangeOrder(Measure):
         if len(present) < 2:
             raise DataError(
                 f"{frame.address.file}: expected two or more elements for short-range order, found "
-                f"{', '.join(present)} alone"
+                f"{', '.join(present)} alone: give a run of an alloy"
             )
         symbols = sorted(present)
         pairs = pair_counts(frame, self._bounds(frame))
@@ -108,7 +109,8 @@ class ShortRangeOrder(Measure):
         self, pairs: NDArray[np.float64], coordination: int, shell: int, n_atoms: int
     ) -> None:
         found = pairs.sum() / n_atoms
-        if abs(found / coordination - 1) > _SPILL and len(self.cautions) < self.settings.shells:
+        if abs(found / coordination - 1) > _SPILL and shell not in self._told:
+            self._told.add(shell)
             self.cautions.append(
                 f"shell {shell + 1}: expected {coordination} neighbours, found {found:.2f} on "
                 "average: the atoms are too far from their sites for shells by distance, or the "

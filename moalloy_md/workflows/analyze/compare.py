@@ -64,17 +64,18 @@ def compare(runs: Sequence[Path], *, out: Path) -> dict[str, Any]:
 
 def _results_of(run: Path) -> dict[str, dict[str, Any]]:
     """Results of a run by topic."""
-    files = (
-        [run / RESULTS] if (run / RESULTS).is_file() else sorted(run.glob(f"analysis/*/{RESULTS}"))
-    )
     if run.is_file():
         files = sorted(run.parent.glob(f"{run.name}-analysis/*/{RESULTS}"))
-    if not files:
+    else:  # a folder of moalloy simulate has results.json too, of the simulation and without a topic
+        files = [
+            f for f in (run / RESULTS, *sorted(run.glob(f"analysis/*/{RESULTS}"))) if f.is_file()
+        ]
+    results = [result for result in map(read_json, files) if "topic" in result]
+    if not results:
         raise DataError(
-            f"{run}: expected a run that was analysed, found no {RESULTS} in it: run moalloy analyze "
+            f"{run}: expected a run that was analysed, found no {RESULTS} of an analysis in it: run moalloy analyze "
             "TOPIC on it first"
         )
-    results = [read_json(file) for file in files]
     return {result["topic"]: result for result in results}
 
 
