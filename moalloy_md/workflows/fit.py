@@ -132,7 +132,7 @@ _COLUMNS = {
 
 def show_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print the errors as a table, one line a dopant, with the interval of the whole set."""
-    table = Table(box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, padding=0)  # 80 columns have to be enough
     table.add_column("cells\nwith", no_wrap=True)
     for title in ("cells\n(groups)", *_COLUMNS.values(), "mean |F|\nmeV/Å", "R²\nof F"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -189,7 +189,8 @@ def _lines_beside(evaluation: Evaluation) -> list[str]:
 def _dilute(kind: str, found: Mapping[str, Any]) -> str:
     if not found["n"]:
         return ""
-    line = f"{kind.capitalize()} energy: MAE {found['mae_mev']:.0f} meV per cell of {found['n']}"
+    count = f"{found['n']} energ{'y' if found['n'] == 1 else 'ies'}"
+    line = f"{kind.capitalize()} energy ({count}): MAE {found['mae_mev']:.0f} meV per cell"
     if found["mean_abs_mev"] is None:
         return f"{line}."
     return (

@@ -1,11 +1,14 @@
 """``moalloy train`` and ``moalloy evaluate`` as a user sees them."""
 
+import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import typer
 from ase.io import read, write
+from rich.console import Console
 from support.cells import doped_cell, two_atom_cell
 from support.models import calculator, random_model
 from typer.testing import CliRunner
@@ -13,6 +16,9 @@ from typer.testing import CliRunner
 from moalloy_md.cli.evaluate import evaluate_command
 from moalloy_md.cli.train import train_command
 from moalloy_md.errors import ConfigError, DataError
+from moalloy_md.potentials.evaluate import evaluate
+from moalloy_md.potentials.metrics import Interval
+from moalloy_md.workflows.fit import show_evaluation
 
 app = typer.Typer()
 app.command("train")(train_command)
@@ -55,6 +61,21 @@ def test_evaluate_prints_a_table_that_fits_a_screen(files, tmp_path):
     row = next(line.split() for line in lines if line.split()[:1] == ["all"])
     # cells, groups, E MAE, E RMSE, F MAE, F RMSE: each force component is off by 100 meV/Å
     assert row[1:7] == ["4", "(4)", "0.0", "0.0", "100.0", "100.0"]
+
+
+def test_table_has_room_for_large_errors(files, tmp_path):
+    found = evaluate(
+        model=files / "random.model", data=files / "cells.extxyz", out=tmp_path / "out"
+    )
+    errors = [f"{x}_{y}" for x in ("energy", "force") for y in ("mae", "rmse")]
+    units = {"energy": "mev_per_atom", "force": "mev_per_angstrom"}
+    interval = Interval(100.0, 900.0, 0.95)
+    wide = {f"{error}_{units[error.split('_')[0]]}": interval for error in errors}
+    screen = Console(file=io.StringIO(), width=80)
+    show_evaluation(replace(found, metrics=replace(found.metrics, intervals=wide)), screen)
+    table = screen.file.getvalue().split("E: energy")[0]
+    assert table.count("100.0–900.0") == 4
+    assert "…" not in table
 
 
 def test_evaluate_prints_the_json_that_it_writes(files, tmp_path):
