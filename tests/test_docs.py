@@ -15,6 +15,7 @@ from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.structures.polycrystal import PolycrystalConfig
+from moalloy_md.workflows.analyze.workflow import TOPICS
 from moalloy_md.workflows.interaction.config import InteractionConfig
 from moalloy_md.workflows.segregation.config import SegregationConfig
 from moalloy_md.workflows.sro.config import SroConfig
@@ -70,6 +71,9 @@ def test_example_configurations_are_valid():
         load_config(path, SegregationConfig)
     for block in blocks("docs/structures.md"):
         assert validate(block, PolycrystalConfig, source="docs/structures.md").n_grains == 2
+    hot, ordered = blocks("docs/analyses/README.md")
+    validate(hot, ThermalConfig, source="docs/analyses/README.md")
+    validate(ordered, SroConfig, source="docs/analyses/README.md")
     example = TOP / "examples" / "02_study" / "study.yaml"
     assert load_config(example, StudyConfig).data == "bundled"
 
@@ -86,6 +90,18 @@ def test_tests_that_the_table_of_pains_names_exist():
                 path, name = name.split("::")  # noqa: PLW2901  a name alone is in the file before it
                 file = (TOP / path).read_text()
             assert f"def {name}(" in file, f"row {number}: {name}"
+
+
+def test_each_analysis_has_a_page():
+    """With command, equation, what the error is, and a picture that is no burden to clone."""
+    folder = TOP / "docs" / "analyses"
+    for topic in (*TOPICS, "compare"):
+        text = (folder / f"{topic}.md").read_text()
+        assert f"    moalloy analyze {topic} " in text, topic
+        assert "$$" in text, topic
+        assert "**Error:**" in text, topic
+        assert f"]({topic}.png)" in text, topic
+        assert 1000 < (folder / f"{topic}.png").stat().st_size < 120_000, topic
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
