@@ -75,7 +75,8 @@ def open_bundle(path: Path) -> Bundle:
         If the folder is no bundle, is of a newer format, or one of its files was changed.
     """
     if not (path / MANIFEST).is_file():
-        what = "a file" if path.is_file() else "no manifest.json in it"
+        no_folder = "a file" if path.is_file() else "nothing there"
+        what = f"no {MANIFEST} in it" if path.is_dir() else no_folder
         raise ModelError(
             f"{path}: expected a bundle, found {what}: "
             "make one with 'moalloy export MODEL --out BUNDLE'"

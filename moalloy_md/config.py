@@ -7,7 +7,9 @@ its reference documentation.
 import difflib
 import types
 import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -46,47 +48,177 @@ def load_config(path: Path, model: type[Config]) -> Config:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML, found: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: expected YAML, which is text, found bytes that are none. Check the path"
+        ) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
+        found = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ConfigError(
+            f"{path}{place}: expected YAML, found a mistake in it there or just before ({found})"
+        ) from error
     if not isinstance(content, dict):
-        found = "an empty file" if content is None else f"a {type(content).__name__}"
+        found = "an empty file" if content is None else _shown(content)
         raise ConfigError(f"{path}: expected 'key: value' lines, found {found}")
     return validate(content, model, source=str(path))
 
 
-def validate(content: dict[str, Any], model: type[Config], *, source: str) -> Config:
-    """Make a configuration from a mapping; `source` says where it came from in errors."""
+def validate(
+    content: dict[str, Any],
+    model: type[Config],
+    *,
+    source: str,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> Config:
+    """Make a configuration from a mapping.
+
+    Parameters
+    ----------
+    content
+        By the names of the model's fields.
+    model
+        The configuration class.
+    source
+        Where `content` came from, for errors.
+    options
+        Options of the command line that set the fields, by field: what errors call these.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config` does.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(problem, model) for problem in error.errors()]
+        lines = _explain(error.errors(), model, options)
         raise ConfigError(f"{source}: " + "\n".join(lines)) from error
 
 
-def _explain(problem: Any, model: type[BaseModel]) -> str:
-    path = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "union_tag_invalid":
-        tag, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
-        near = difflib.get_close_matches(tag, known.split(", "), n=1)
-        hint = f": did you mean {near[0]}?" if near else ""
-        field = problem["ctx"]["discriminator"].strip("'")
-        field = "kind" if field.endswith("()") else field  # a function that knows a default kind
-        return f"{path}: expected its {field} to be one of {known}, found {tag!r}{hint}"
-    if problem["type"] == "missing":
+#: What pydantic expected, in our words, by the type of its problem.
+_EXPECTED = {
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of {ge} or more",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of {le} or less",
+    "finite_number": "a finite number",
+    "literal_error": "{expected}",
+    "too_short": "{min_length} or more entries",
+    "too_long": "{max_length} or fewer entries",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
+    "path_type": "a path",
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "'key: value' lines"),
+}
+
+
+def _explain(
+    problems: Iterable[Any], model: type[BaseModel], options: Mapping[str, str]
+) -> list[str]:
+    """One sentence a place: the alternatives that pydantic tried for one value are joined."""
+    sentences: dict[str, str] = {}
+    wanted: dict[str, tuple[list[str], str]] = {}
+    for number, problem in enumerate(problems):
+        path = _path(problem["loc"], options)
+        if problem["type"] not in _EXPECTED:
+            sentences[f"{path} {number}"] = _sentence(problem, path, model, options)
+            continue
+        limits = {key: _shown(value) for key, value in problem.get("ctx", {}).items()}
+        limits["expected"] = str(problem.get("ctx", {}).get("expected"))
+        expected, found = wanted.setdefault(path, ([], _found(problem)))
+        expected.append(_EXPECTED[problem["type"]].format(**limits))
+        either = " or ".join(dict.fromkeys(expected))
+        sentences[path] = f"{path}: expected {either}, found {found}"
+    return [
+        sentence
+        for path, sentence in sentences.items()
+        # of alternatives, that which was meant has its mistake further down
+        if path not in wanted or not any(other.startswith(f"{path}.") for other in sentences)
+    ]
+
+
+def _path(loc: tuple[Any, ...], options: Mapping[str, str]) -> str:
+    """Keys down to a value; what pydantic puts between for unions and keys of mappings is left out."""
+    parts = [str(part) for part in loc if "[" not in str(part)]
+    if len(parts) > 1 and parts[-1] in _SCALARS:
+        parts.pop()
+    if parts and parts[0] in options:
+        parts[0] = options[parts[0]]
+        parts = parts[:1] if len(parts) == 2 and isinstance(loc[-1], int) else parts
+    return ".".join(parts)
+
+
+def _sentence(problem: Any, path: str, model: type[BaseModel], options: Mapping[str, str]) -> str:
+    """Say what pydantic says at more length, and what our own validators say."""
+    kind, loc = problem["type"], problem["loc"]
+    if kind.startswith("union_tag"):
+        return _about_kind(problem, path, model)
+    if kind == "missing" and loc and isinstance(loc[-1], int):  # a list of fixed length
+        place = _path(loc[:-1], options)
+        return f"{place}: expected more entries, found {loc[-1]}"
+    if kind == "missing":
         return f"{path}: expected a value, found none"
-    if problem["type"] != "extra_forbidden":
-        message = str(problem["msg"]).removeprefix("Value error, ")
-        if ", found " not in message and path:  # our own sentences mostly say it
-            message = f"{message}, found {problem['input']!r}"
-        return f"{path}: {message}" if path else message
-    known = _known_keys(model, problem["loc"][:-1])
-    near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-    return f"unknown key {path!r}: {hint}"
+    if kind == "extra_forbidden" and path in options.values():
+        return f"{path}: expected to be left out here, found it given"
+    if kind == "extra_forbidden":
+        known_keys = [key for found in _models_at(model, loc[:-1]) for key in found.model_fields]
+        near = difflib.get_close_matches(str(loc[-1]), known_keys, n=1)
+        listed = f"known keys: {', '.join(sorted(known_keys))}"
+        return f"unknown key {path!r}: {f'did you mean {near[0]!r}?' if near else listed}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if ", found " not in message and path:  # our own sentences mostly say it
+        message = f"{message}, found {_found(problem)}"
+    return f"{path}: {message}" if path else message
 
 
-def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """Keys that are allowed at `path`, into which pydantic also puts the tags of unions."""
+def _about_kind(problem: Any, path: str, model: type[BaseModel]) -> str:
+    if problem["type"] == "union_tag_not_found":
+        models = _models_at(model, problem["loc"])
+        known = ", ".join(dict.fromkeys(kind for found in models for kind in _kinds(found)))
+        return f"{path}: expected its kind, one of {known}, found none: add kind"
+    tag, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
+    near = difflib.get_close_matches(tag, known.split(", "), n=1)
+    hint = f": did you mean {near[0]}?" if near else ""
+    field = problem["ctx"]["discriminator"].strip("'")
+    field = "kind" if field.endswith("()") else field  # a function that knows a default kind
+    return f"{path}: expected its {field} to be one of {known}, found {tag!r}{hint}"
+
+
+def _found(problem: Any) -> str:
+    if "actual_length" in problem.get("ctx", {}):
+        return str(problem["ctx"]["actual_length"])
+    return _shown(problem["input"])
+
+
+def _shown(value: Any) -> str:
+    """Show a value as a user would write it, and of a long one the beginning."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "nothing"}[value]
+    if isinstance(value, int | float):
+        return f"{value:.10g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list | tuple):
+        shown = [str(part) for part in value[:_SHOWN_ENTRIES]]
+        shown += ["..."] if len(value) > _SHOWN_ENTRIES else []
+        return f"the list [{', '.join(shown)}]"
+    if isinstance(value, Mapping):
+        return (
+            f"the keys {', '.join(map(str, list(value)[:_SHOWN_ENTRIES]))}" if value else "nothing"
+        )
+    return repr(str(value)[:_SHOWN_CHARACTERS])
+
+
+_SHOWN_ENTRIES, _SHOWN_CHARACTERS = 8, 80
+#: What pydantic calls the alternatives of a union.
+_SCALARS = frozenset({"bool", "float", "int", "path", "str"})
+
+
+def _models_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[type[BaseModel]]:
+    """Models that may stand at `path`, into which pydantic also puts the tags of unions."""
     candidates = [model]
     for part in path:
         inner = [
@@ -95,13 +227,15 @@ def _known_keys(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
             if part in candidate.model_fields
             for found in _models_in(candidate.model_fields[part].annotation)
         ]
-        tagged = [m for m in candidates if "kind" in m.model_fields and _kind(m) == part]
+        tagged = [m for m in candidates if part in _kinds(m)]
         candidates = inner or tagged or candidates
-    return [key for candidate in candidates for key in candidate.model_fields]
+    return candidates
 
 
-def _kind(model: type[BaseModel]) -> Any:
-    return model.model_fields["kind"].default
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    """Tags of a model of a tagged union; none if it is not of one."""
+    field = model.model_fields.get("kind")
+    return () if field is None else typing.get_args(field.annotation) or (field.default,)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -68,7 +68,7 @@ def bcc_lattice_parameter(
     if n_atoms < 1:
         raise DataError(f"expected at least one atom, found {n_atoms}")
     if np.any(np.asarray(volumes) <= 0):
-        raise DataError("expected positive volumes (Å³), found one that is zero or negative")
+        raise DataError(f"expected positive volumes, found {np.min(volumes):g} Å³")
     volume = estimate_mean(volumes, name="the volume", discard=discard)
     lattice_parameter = (2.0 * volume.value / n_atoms) ** (1.0 / 3.0)
     return replace(

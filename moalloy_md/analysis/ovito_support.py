@@ -51,7 +51,9 @@ def need_frames(frames: Sequence[Path]) -> None:
         If there are none.
     """
     if not frames:
-        raise DataError("expected frames of a trajectory, found none: was dump_interval too long?")
+        raise DataError(
+            "expected frames of a trajectory, found none: run longer, or give a smaller dump_interval"
+        )
 
 
 @contextmanager

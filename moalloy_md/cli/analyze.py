@@ -76,7 +76,9 @@ def _topic_command(own: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
             "elements": _listed(elements),
             "picture": picture,
         }
-        settings = settings_from(given, config, TOPICS[topic][0], source=f"moalloy analyze {topic}")
+        settings = settings_from(
+            given, config, TOPICS[topic][0], source=f"moalloy analyze {topic}", names={}
+        )
         analyze_shown(settings, run, out=out, as_json=as_json)
 
     # Typer reads options from the signature

@@ -70,19 +70,27 @@ _add("export", export.export_command)
 _add("properties", properties.properties_command)
 
 
-#: The disk, a quota, or a limit on the size of a file.
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM = "Nothing half-written was kept: make room or write to another disk, and the same command goes on"
+
+#: What to do, by the number of the system's error.
+_MEND = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _NO_ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "Choose a place that you may write to and read"),
+    errno.EROFS: "The disk can only be read: choose a place on another one",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST),
+        "A folder was expected there, and a file is: choose another name",
+    ),
+    errno.EISDIR: "A file was expected there, and a folder is: choose another name",
+    errno.ENOENT: "Check the path",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+}
 
 
 def _sentence(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    mend = ""
-    if error.errno in _NO_ROOM:
-        mend = (
-            ". Nothing half-written was kept: make room or write to another disk, and the same "
-            "command goes on"
-        )
-    return f"{where}{error.strerror}{mend}"
+    mend = _MEND.get(error.errno or 0)
+    return f"{where}{error.strerror}" + (f". {mend}" if mend else "")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -19,8 +20,22 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 Config = TypeVar("Config", bound=StrictModel)
 
 
+#: Options that have another name than the field that they set.
+_OPTIONS = {
+    "lattice_parameter_angstrom": "--a0-angstrom",
+    "proxies": "--proxy",
+    "relaxed_below_ev_per_angstrom": "--relaxed-below",
+    "variants": "--rattle, --strain or --shear",
+}
+
+
 def settings_from(
-    options: Mapping[str, Any], config: Path | None, model: type[Config], *, source: str
+    options: Mapping[str, Any],
+    config: Path | None,
+    model: type[Config],
+    *,
+    source: str,
+    names: Mapping[str, str] = MappingProxyType(_OPTIONS),
 ) -> Config:
     """Take the settings from the options or from a file, never from both.
 
@@ -33,7 +48,9 @@ def settings_from(
     model
         What to make.
     source
-        What to call the options in errors.
+        What to call the command in errors.
+    names
+        Options with another name than their field, by field.
 
     Raises
     ------
@@ -41,12 +58,13 @@ def settings_from(
         If both were given, or a setting is wrong.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    called = {name: names.get(name, f"--{name.replace('_', '-')}") for name in options}
     if config is None:
-        return validate(given, model, source=source)
+        return validate(given, model, source=source, options=called)
     if given:
         raise ConfigError(
-            f"expected either --config or options, found --config {config} and options that set "
-            f"{', '.join(given)}. Leave one out"
+            f"expected either --config or options, found --config {config} and options beside it "
+            f"({', '.join(called[name] for name in given)}). Leave one out"
         )
     return load_config(config, model)
 

@@ -33,7 +33,9 @@ def check_command(
     from moalloy_md.datasets.checks.config import CheckConfig
     from moalloy_md.datasets.extxyz_count import count_frames
 
-    settings = settings_from({"skip": skip or None}, config, CheckConfig, source="dataset check")
+    settings = settings_from(
+        {"skip": skip or None}, config, CheckConfig, source="moalloy dataset check"
+    )
     report = check_dataset(data, settings, watch=bar(f"Checking {data.name}", count_frames(data)))
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

@@ -96,7 +96,7 @@ def import_command(
         "frames_are": None if frames_are is None else frames_are.value,
         "skip_bad": skip_bad,
     }
-    settings = settings_from(options, config, ImportConfig, source="dataset import")
+    settings = settings_from(options, config, ImportConfig, source="moalloy dataset import")
     with _Bar() as bar:
         summary = import_files(sources, out, settings, overwrite=overwrite, watch=bar)
     if as_json:

@@ -124,7 +124,7 @@ def dilute_command(
         **host_cell(options),
         **_variants(options),
     }
-    settings = settings_from(given, config, DiluteConfig, source="structures")
+    settings = settings_from(given, config, DiluteConfig, source="moalloy structures dilute")
     counts = dilute_counts(settings)
     cells = list(dilute_cells(settings))
     lines = [_formula(counts, len(settings.dopants)), *_small_cell(cells)]
@@ -167,7 +167,7 @@ def random_command(
         **host_cell(options),
         **_variants(options),
     }
-    settings = settings_from(given, config, RandomConfig, source="structures")
+    settings = settings_from(given, config, RandomConfig, source="moalloy structures random")
     cells = list(random_cells(settings))
     _write(cells, out, vasp, as_json=as_json)
 

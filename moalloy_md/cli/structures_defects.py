@@ -112,7 +112,7 @@ def gb_command(
         **_as_given(options, "cell", "vacuum_angstrom", "expansion_angstrom", "overlap"),
         "shift_angstrom": numbers("shift-angstrom", shift_angstrom) or None,
     }
-    settings = settings_from(given, config, GrainBoundaryConfig, source="structures gb")
+    settings = settings_from(given, config, GrainBoundaryConfig, source="moalloy structures gb")
     found = grain_boundary(settings)
     info = found.atoms.info
     common = found.coincidence
@@ -166,7 +166,9 @@ def gb_search_command(
         **_boundary(options),
         **_as_given(options, "shift_step_angstrom", "keep"),
     }
-    settings = settings_from(given, config, BoundarySearchConfig, source="structures gb-search")
+    settings = settings_from(
+        given, config, BoundarySearchConfig, source="moalloy structures gb-search"
+    )
     search_shown(settings, out=out, processes=processes, as_json=as_json)
 
 
@@ -208,7 +210,9 @@ def polycrystal_command(
         **_as_given(options, "n_grains", "random_seed", "overlap"),
         **host_crystal(options),
     }
-    settings = settings_from(given, config, PolycrystalConfig, source="structures polycrystal")
+    settings = settings_from(
+        given, config, PolycrystalConfig, source="moalloy structures polycrystal"
+    )
     found = polycrystal(settings)
     volumes = found.volumes_angstrom3
     diameters = (6 * volumes / math.pi) ** (1 / 3)
@@ -250,7 +254,7 @@ def slab_command(
         **_as_given(options, "n_layers", "vacuum_angstrom", "min_width_angstrom"),
         **host_crystal(options),
     }
-    settings = settings_from(given, config, SlabConfig, source="structures slab")
+    settings = settings_from(given, config, SlabConfig, source="moalloy structures slab")
     atoms = slab(settings)
     info = atoms.info
     said = (
@@ -286,7 +290,7 @@ def void_command(
         "centre": numbers("centre", centre) or None,
         **host_cell(options),
     }
-    settings = settings_from(given, config, VoidConfig, source="structures void")
+    settings = settings_from(given, config, VoidConfig, source="moalloy structures void")
     atoms = void(settings)
     said = f"void of {settings.radius_angstrom:g} Å, {atoms.info['n_removed']} atoms removed"
     facts = {k: atoms.info[k] for k in ("radius_angstrom", "centre_angstrom", "n_removed")}

@@ -336,7 +336,7 @@ def _check_stress(atoms: Atoms, place: Place) -> None:
     if stress.size not in {6, 9} or stress.dtype.kind not in "fi":
         raise DataError(
             f"{place}: expected REF_stress as 6 numbers (xx yy zz yz xz xy, eV/Å³), found "
-            f"{atoms.info['REF_stress']!r}"
+            f"{' '.join(map(str, stress.ravel()[:12]))!r}"
         )
     if not np.isfinite(stress).all():
         raise DataError(f"{place}: expected a finite REF_stress, found {stress.tolist()}")

@@ -200,7 +200,7 @@ def _random_parts(frames: Sequence[Frame], protocol: Iid) -> _Parts:
     if len(units) < 3:
         raise DataError(
             f"expected at least 3 {kind}, one each for train, valid and test, found {len(units)} "
-            f"with {len(frames)} frames in all. {_how_to_get_more(protocol)}"
+            f"(frames in all: {len(frames)}). {_how_to_get_more(protocol)}"
         )
     wanted = protocol.test_fraction * len(frames)
     test_units, rest = _draw(
@@ -226,8 +226,8 @@ def _held_out_parts(frames: Sequence[Frame], protocol: LodoStrict | LodoRelaxed)
     if len(units) < 2:
         raise DataError(
             f"{protocol.protocol} with {protocol.held_out} held out: expected at least 2 {kind} "
-            f"for train and valid beside the {len(test)} test frames, found {len(units)} with "
-            f"{len(left)} frames. {_how_to_get_more(protocol)}"
+            f"for train and valid beside the {len(test)} test frames, found {len(units)} "
+            f"(frames left: {len(left)}). {_how_to_get_more(protocol)}"
         )
     return *_train_and_valid(units, _elements(frames, test), protocol), test
 
@@ -275,7 +275,7 @@ def _refuse_torn_groups(
 def _how_to_get_more(protocol: Protocol) -> str:
     if protocol.frame_wise:
         return "Add cells"
-    return "Add cells, give unrelated frames groups of their own (info group), or use --frame-wise"
+    return "Add cells, give unrelated frames groups of their own (info group), or split frame by frame (--frame-wise)"
 
 
 def _train_and_valid(

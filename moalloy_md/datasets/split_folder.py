@@ -7,8 +7,9 @@ three files, so that whoever trains on them can tell that they are still what wa
 import filecmp
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,19 @@ def split_file(
     """
     _refuse_foreign(out)  # before the long part
     frames = read_dataset(data, watch=watch)
-    split = split_frames(frames, protocol)
+    with _named(data):
+        split = split_frames(frames, protocol)
     write_split(out, frames, split)
     return describe_split(frames, split)
+
+
+@contextmanager
+def _named(data: Path) -> Iterator[None]:
+    """Put the file's name before what is said of its frames."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{data}: {error}") from error
 
 
 def split_file_repeatedly(
@@ -131,10 +142,11 @@ def split_file_repeatedly(
     folders = [out / f"{k:0{digits}d}" for k in range(repeats)]
     _refuse_foreign(out, {REPEATS, *(folder.name for folder in folders)})
     frames = read_dataset(data, watch=watch)
-    splits = [
-        split_frames(frames, protocol.model_copy(update={"seed": protocol.seed + k}))
-        for k in range(repeats)
-    ]
+    with _named(data):
+        splits = [
+            split_frames(frames, protocol.model_copy(update={"seed": protocol.seed + k}))
+            for k in range(repeats)
+        ]
     summaries = []
     for folder, split in zip(folders, watch_writing(splits), strict=True):
         write_split(folder, frames, split)

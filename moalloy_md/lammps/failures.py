@@ -20,13 +20,13 @@ _CAUSES: tuple[tuple[str, str], ...] = (
         r"Fix halt condition for fix-id runaway",
         (
             "the temperature ran away: the potential has left its training data, the time step is too "
-            "long (-var timestep_ps), or atoms overlap at the start. Look at the last frames"
+            "long (timestep_ps), or atoms overlap at the start. Look at the last frames"
         ),
     ),
     (
         r"Lost atoms|Non-numeric|Out of range atoms",
         (
-            "the simulation blew up: the time step is too long (-var timestep_ps), atoms overlap at "
+            "the simulation blew up: the time step is too long (timestep_ps), atoms overlap at "
             "the start, or the potential has left its training data. Look at the last frames"
         ),
     ),

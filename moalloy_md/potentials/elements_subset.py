@@ -68,7 +68,8 @@ def set_elements(model: torch.nn.Module, sources: Mapping[int, int]) -> None:
     missing = sorted(set(sources.values()) - set(known))
     if missing:
         raise ModelError(
-            f"elements: expected some that the model knows, found {', '.join(map(symbol, missing))}"
+            f"elements: expected some that the model knows ({', '.join(map(symbol, known))}), found "
+            f"{', '.join(map(symbol, missing))}: leave them out"
         )
     numbers = sorted(sources)
     rows = [known.index(sources[z]) for z in numbers]

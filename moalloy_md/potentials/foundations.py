@@ -168,7 +168,7 @@ def one_head(network: torch.nn.Module, head: str | None, name: str) -> torch.nn.
     if head is None and len(heads) == 1:
         return network
     if head not in heads:
-        found = "none given" if head is None else f"{head!r}"
+        found = "none given: name one (head)" if head is None else f"{head!r}"
         raise ModelError(f"{name}: expected one of its heads {', '.join(heads)}, found {found}")
     if len(heads) == 1:
         return network

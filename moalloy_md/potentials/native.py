@@ -156,6 +156,11 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def _model_file(path: Path) -> Path:
+    if not path.exists():
+        raise ModelError(
+            f"{path}: expected a bundle or its model.safetensors, found no such file or folder. Check "
+            "the path, or make a bundle with 'moalloy export MODEL --out BUNDLE'"
+        )
     if not path.is_dir():
         return path
     bundle = open_bundle(path)

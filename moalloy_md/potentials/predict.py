@@ -150,7 +150,7 @@ def chosen_head(heads: Sequence[str], wanted: str | None, *, source: str) -> str
     if wanted is None and len(heads) == 1:
         return heads[0]
     if wanted is None or wanted not in heads:
-        found = "none given" if wanted is None else repr(wanted)
+        found = "none given: add --head" if wanted is None else repr(wanted)
         raise ModelError(f"{source}: expected head to be one of {', '.join(heads)}, found {found}")
     return wanted
 

@@ -145,11 +145,13 @@ class _MacePredictor:
         proxies: ProxyChoice | None,
     ) -> None:
         from moalloy_md.potentials.foundations import open_model
-        from moalloy_md.potentials.loading import resolve_device
-        from moalloy_md.potentials.predict import known_symbols
+        from moalloy_md.potentials.loading import model_heads, resolve_device
+        from moalloy_md.potentials.predict import chosen_head, known_symbols
         from moalloy_md.potentials.proxy import proxies_for, with_proxies
 
         self._network, digest = open_model(model, device=device)
+        # before a run directory is made, in which a wrong name would stay
+        chosen_head(model_heads(self._network), head, source=str(model))
         self.proxies: dict[str, str] = {}
         if proxies is not None:
             self.proxies = proxies_for(

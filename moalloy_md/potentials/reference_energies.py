@@ -205,7 +205,10 @@ def _of_seen(
         origin = f"least squares over the compositions of {len(train)} training cells"
         return e0s, origin + _undetermined(rank, len(e0s))
     if start is None:
-        raise ConfigError(f"start.e0s: {policy} needs a model that training starts from")
+        raise ConfigError(
+            f"start.e0s: expected average, or an energy for each element, where no model is there to "
+            f"start from, found {policy}, which takes them from it"
+        )
     new = set(start.new) & set(seen)
     if policy == "foundation" or (policy == "keep" and not new):
         return {x: start.e0s_ev[x] for x in seen}, "those of the model that training starts from"
@@ -245,7 +248,10 @@ def _of_unseen(
     if policy == "mean":
         return float(np.mean(list(known.values()))), "mean of the training set's elements"
     if start is None:
-        raise ConfigError(f"start.unseen_e0s: {policy} needs a model that training starts from")
+        raise ConfigError(
+            f"start.unseen_e0s: expected mean, or an energy for each such element, where no model is "
+            f"there to start from, found {policy}, which takes them from it"
+        )
     if policy == "foundation":
         return start.e0s_ev[element], "that of the model that training starts from"
     dopants = known.keys() - {host} or known.keys()

@@ -40,7 +40,7 @@ class DiluteConfig(HostCell, Variants):
     def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         twice = [name for name, n in Counter(value).items() if n > 1]
         if twice:
-            raise ValueError(f"expected each dopant once, {', '.join(twice)} is there twice")
+            raise ValueError(f"expected each dopant once, found {', '.join(twice)} more than once")
         return value
 
     @field_validator("shells", "vacancy_shells")
@@ -53,7 +53,9 @@ class DiluteConfig(HostCell, Variants):
     @model_validator(mode="after")
     def _host_remains(self) -> "DiluteConfig":
         if self.host in self.dopants:
-            raise ValueError(f"expected dopants other than the host {self.host}")
+            raise ValueError(
+                f"expected dopants other than the host {self.host}, found it among them"
+            )
         if self.n_sites < 3 and (self.pairs != "none" or self.vacancy_shells):
             raise ValueError(
                 f"expected a cell in which a pair leaves atoms of the host, found {self.n_sites} "

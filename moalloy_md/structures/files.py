@@ -64,8 +64,8 @@ def write_lammps_structure(path: Path, atoms: Atoms, *, elements: Sequence[str])
     missing = sorted(set(atoms.get_chemical_symbols()) - set(elements))
     if missing:
         raise ConfigError(
-            f"elements: expected those of the cell, {', '.join(missing)} are missing among "
-            f"{', '.join(elements)}"
+            f"elements: expected all that the cell has, found {', '.join(elements)}, without "
+            f"{', '.join(missing)}: add what is missing"
         )
     prism = Prism(atoms.cell.array, pbc=atoms.pbc)
     if not np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-8):

@@ -69,7 +69,7 @@ class BoundaryCell(HostCrystal):
             return values
         name = values["boundary"]
         if name not in BOUNDARIES:
-            raise ValueError(f"boundary: expected one of {', '.join(BOUNDARIES)}, found {name!r}")
+            raise ValueError(f"expected one of {', '.join(BOUNDARIES)}, found {name!r} as boundary")
         given = dict(zip(("axis", "sigma", "plane"), BOUNDARIES[name], strict=True))
         other = [
             key

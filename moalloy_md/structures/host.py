@@ -34,8 +34,8 @@ class HostCrystal(StrictModel):
     def _edge_is_known(self) -> "HostCrystal":
         if self.lattice_parameter_angstrom is None and self.host != HOST:
             raise ValueError(
-                f"expected lattice_parameter_angstrom for the host {self.host}: only {HOST} has a "
-                "default"
+                f"expected lattice_parameter_angstrom for the host {self.host} (--a0-angstrom), found "
+                f"none: only {HOST} has a default"
             )
         return self
 

@@ -67,7 +67,7 @@ def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -
     except RuntimeError as error:
         raise RunDirectoryError(
             f"expected SLURM on this machine (sbatch), found none ({error}). Run this where jobs "
-            "are submitted, or use this machine"
+            "are submitted, or leave SLURM out to use this machine"
         ) from error
 
 

@@ -63,6 +63,16 @@ def test_version():
         (("export", "no.model", "--out", "b", "--elements", ","), "expected symbols such as Mo,W"),
         (("train", "no.yaml", "--out", "r"), "no.yaml: cannot be read"),
         (("quickstart", "--config", "no.yaml"), "no.yaml: cannot be read"),
+        (
+            ("simulate", "thermal", "--out", "t", "--bundle", "no"),
+            "no: expected a bundle, found noth",
+        ),
+        (
+            ("structures", "dilute", "--out", "d", "--dopants", "W", "--a0-angstrom", "-3"),
+            "--a0-angstrom: expected a number above 1, found -3",
+        ),
+        (("structures", "dilute", "--out", "/proc/d", "--dopants", "W", "--repeat", "2"), "/proc"),
+        (("evaluate", "--model", "m", "--data", "d"), "--out: expected a value, found none"),
         (("evaluate", "--model", "m", "--data", "no.extxyz", "--out", "e"), "no.extxyz"),
         (
             ("dataset", "split", "no.extxyz", "--protocol", "iid", "--out", "s"),

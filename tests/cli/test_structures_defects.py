@@ -90,7 +90,7 @@ def test_polycrystal_slab_and_void(tmp_path):
         (("gb", "--elements", "Mo,W"), ConfigError, "--elements: expected --data beside it"),
         (("gb", "--shift-angstrom", "x,1"), ConfigError, "--shift-angstrom: expected numbers"),
         (("gb", "--config", "x.yaml", "--sigma", 3), ConfigError, "either --config or options"),
-        (("polycrystal",), ConfigError, "size_angstrom: expected a value"),
+        (("polycrystal",), ConfigError, "--size-angstrom: expected a value"),
         (("polycrystal", "--size-angstrom", "a"), ConfigError, "--size-angstrom: expected numbers"),
         (("slab", "--plane", "0,0,0"), ConfigError, "not all zero"),
         (("void", "--radius-angstrom", 20), ConfigError, "repeat the cell more often"),
@@ -108,7 +108,7 @@ def test_wrong_elements_and_other_files(tmp_path):
     data = ("--data", tmp_path / "x.data")
     wrong = invoke("slab", "--out", tmp_path / "x.extxyz", *data, "--elements", "W")
     assert isinstance(wrong.exception, ConfigError)
-    assert "Mo are missing among W" in str(wrong.exception)
+    assert "found W, without Mo" in str(wrong.exception)
     (tmp_path / "y.extxyz").write_text("mine")
     taken = invoke("slab", "--out", tmp_path / "y.extxyz")
     assert isinstance(taken.exception, DataError)

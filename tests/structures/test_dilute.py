@@ -213,7 +213,7 @@ def test_magnetic_dopants_start_with_a_moment():
     [
         ({"dopants": ["W", "Xx"]}, r"dopants\.1: expected a chemical symbol"),
         ({"dopants": ["W", "Mo"]}, "dopants other than the host Mo"),
-        ({"dopants": ["W", "V", "W"]}, "each dopant once, W is there twice"),
+        ({"dopants": ["W", "V", "W"]}, "each dopant once, found W more than once"),
         ({"shells": [0]}, "shells: expected different shell numbers from 1 on"),
         ({"shells": [1, 1]}, "shells: expected different shell numbers"),
         ({"repeat": 0}, "repeat: expected numbers of cells from 1 on"),

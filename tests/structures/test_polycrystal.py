@@ -161,7 +161,7 @@ def test_a_million_atoms_take_a_minute_and_little_memory():
             {"size_angstrom": 6.0, "n_grains": 40},
             "expected grains that hold atoms, grain .* holds none",
         ),
-        ({"size_angstrom": 30.0, "overlap": 1.0}, "less than 1"),
+        ({"size_angstrom": 30.0, "overlap": 1.0}, "expected a number below 1, found 1"),
         ({"size_angstrom": 30.0, "grains": 3}, "unknown key 'grains': did you mean 'n_grains'"),
     ],
 )

@@ -84,7 +84,7 @@ def test_a_void_takes_the_atoms_of_its_sphere(radius, centre):
     ("build", "settings", "sentence"),
     [
         (build_slab, {"plane": [0, 0, 0]}, "Miller indices that are not all zero"),
-        (build_slab, {"n_layers": 0}, "greater than or equal to 1"),
+        (build_slab, {"n_layers": 0}, "n_layers: expected a number of 1 or more, found 0"),
         (build_slab, {"vacuum_angstrom": 0.0}, "vacuum_angstrom"),
         (build_void, {}, "radius_angstrom: expected a value"),
         (

@@ -213,7 +213,10 @@ def test_what_is_refused_before_anything_is_computed(source, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ({"kind": "vasp", "settings": {"nsw": 5}}, "expected nsw 0: labels belong to the cell"),
+        (
+            {"kind": "vasp", "settings": {"nsw": 5}},
+            "expected nsw 0, found 5: labels belong to the cell",
+        ),
         ({"kind": "factory", "target": "nonsense"}, "target: expected module:name"),
         ({"kind": "gpaw", "settings": {}, "interpeter": ["x"]}, "did you mean 'interpreter'"),
         ({"kind": "castep"}, "calculator: .*castep"),

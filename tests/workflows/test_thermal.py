@@ -45,7 +45,10 @@ def one_thread():
             {"compositions": {"a": {"Fe": 0.005}}},
             "a.Fe: expected a fraction that gives an atom, found 0.005 of 54 sites. Give .* 0.019",
         ),
-        ({"compositions": {"a": {"Fe": 0}}}, "a.Fe: expected an atomic fraction between 0 and 1"),
+        (
+            {"compositions": {"a": {"Fe": 0}}},
+            "expected atomic fractions between 0 and 1, found 0 for Fe in a",
+        ),
         ({"compositions": {"a": {"Fe": 1.5}}}, "found 1.5"),
         ({"compositions": {"a": {"V": 0.1}}}, "dopants other than the host, found V"),
         ({"compositions": {"a/b": {}}}, "found 'a/b': they become folders"),

@@ -134,7 +134,10 @@ def import_files(
                     "expected labelled cells to import, found none: " + " ".join(summary.remarks)
                 )
     except OSError as error:
-        raise DataError(f"{error.filename or out}: {error.strerror}") from error
+        raise DataError(
+            f"{error.filename or out}: cannot be read or written ({error.strerror}). Check the path, "
+            "its permissions and the room on its disk"
+        ) from error
     return summary
 
 

@@ -125,7 +125,10 @@ class _Reader(VaspReader):
             self.leave_out_unconverged(place, loops)
             return None
         if block is None or self.cell is None or self.first_cell is None:
-            raise DataError(f"{place}: expected cell, positions and forces, found not all of them")
+            raise DataError(
+                f"{place}: expected cell, positions and forces, found not all of them. Run VASP "
+                "again, or leave the file out"
+            )
         numbers = self._numbers(energy, 1, "the energy")
         atoms = Atoms(self._symbols(), positions=block[:, :3], cell=self.cell, pbc=True)
         atoms.info.update(self.settings.info(self.first_cell))

@@ -79,7 +79,9 @@ class _Reader(VaspReader):
                 f"{self.path}: was cut short; its {index + 1} finished steps were read"
             )
         except (EOFError, gzip.BadGzipFile) as error:
-            raise DataError(f"{self.path}: expected gzip data, found a damaged file") from error
+            raise DataError(
+                f"{self.path}: expected gzip data, found a damaged file. Copy it again, or leave it out"
+            ) from error
 
     def _elements(self, file: IO[bytes]) -> Iterator[tuple[str, ET.Element]]:
         """Elements below the root when they are complete; what is not needed is thrown away."""
@@ -152,7 +154,10 @@ class _Reader(VaspReader):
         forces = self._rows(element, "varray[@name='forces']", place)
         energy = element.find("energy/i[@name='e_fr_energy']")
         if energy is None or cell is None or scaled is None:
-            raise DataError(f"{place}: expected a cell, positions and e_fr_energy, found not all")
+            raise DataError(
+                f"{place}: expected a cell, positions and e_fr_energy, found not all of them. Run "
+                "VASP again, or leave the file out"
+            )
         atoms = Atoms(self.symbols, cell=cell, scaled_positions=scaled, pbc=True)
         pressure = self.settings.number("PSTRESS") * EV_A3_PER_KBAR
         atoms.info.update(self.settings.info(cell))

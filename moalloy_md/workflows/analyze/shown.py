@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import TimeRemainingColumn
 from rich.table import Table
 
@@ -39,7 +40,7 @@ def analyze_shown(settings: TopicSettings, run: Path, *, out: Path | None, as_js
     if results["n_frames"] > 1 and any(q["error"] is None for q in results["quantities"].values()):
         console.print("± ?: too few frames for an error; results.json says why", highlight=False)
     for caution in results["cautions"]:
-        console.print(f"[bold red]caution:[/] {caution}", highlight=False, soft_wrap=True)
+        console.print(f"[bold red]caution:[/] {escape(caution)}", highlight=False, soft_wrap=True)
     console.print(f"tables and plots: {folder}", highlight=False, soft_wrap=True)
 
 

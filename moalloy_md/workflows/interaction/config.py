@@ -145,7 +145,7 @@ class InteractionConfig(StrictModel):
     def _each_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         twice = [name for name, n in Counter(value or ()).items() if n > 1]
         if twice:
-            raise ValueError(f"expected each dopant once, found {', '.join(twice)} twice")
+            raise ValueError(f"expected each dopant once, found {', '.join(twice)} more than once")
         return value
 
     @field_validator("shells", "vacancy_shells", "heat_map_shells", "triplet_shells")
@@ -168,7 +168,9 @@ class InteractionConfig(StrictModel):
             *(x for pair in (self.convergence.pairs if self.convergence else ()) for x in pair),
         }
         if self.host in named:
-            raise ValueError(f"expected dopants other than the host {self.host}, found it")
+            raise ValueError(
+                f"expected dopants other than the host {self.host}, found it among them"
+            )
         return self
 
     @property

@@ -79,8 +79,8 @@ class Vasp(_Code):
     def _single_points(cls, value: Settings) -> Settings:
         if value.get("nsw", 0) != 0:
             raise ValueError(
-                "expected nsw 0: labels belong to the cell as it is, not to where a relaxation "
-                "ends. Relax first, and import the whole relaxation with 'moalloy dataset import'"
+                f"expected nsw 0, found {value['nsw']}: labels belong to the cell as it is, not to "
+                "where a relaxation ends. Relax first, and import the whole relaxation with 'moalloy dataset import'"
             )
         return value
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from moalloy_md.workflows.progress_bar import progress_bar
@@ -33,7 +34,7 @@ def properties_shown(config: PropertiesConfig, *, out: Path, as_json: bool) -> N
     console = Console()
     console.print(table)
     for caution in results["cautions"]:
-        console.print(f"[bold red]caution:[/] {caution}", highlight=False)
+        console.print(f"[bold red]caution:[/] {escape(caution)}", highlight=False)
     for step, reason in results["failed"].items():
-        console.print(f"[bold red]not computed:[/] {step}: {reason}", highlight=False)
+        console.print(f"[bold red]not computed:[/] {step}: {escape(reason)}", highlight=False)
     console.print(f"report: {out / PAGE}", highlight=False, soft_wrap=True)

@@ -64,7 +64,9 @@ def simulate(
                 raise
             steps = steps * 3 // 2
             run.finish_step(_TARGET, steps)
-            console.print(f"{error}\nThe MD goes on to {steps} steps", highlight=False)
+            console.print(
+                f"{error}\nThe MD goes on to {steps} steps", markup=False, highlight=False
+            )
     return {element: int((atoms.symbols == element).sum()) for element in elements}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from moalloy_md.bundle import Bundle, open_bundle
 from moalloy_md.elements import HOST
@@ -72,7 +73,7 @@ def quickstart(
     with _step(run, "report", "7/7  analyse and report", console):
         md, series = analyse(config, composition, out)
         for warning in warnings_about(md):
-            console.print(f"[bold red]caution:[/] {warning}", highlight=False)
+            console.print(f"[bold red]caution:[/] {escape(warning)}", highlight=False)
         summary = {
             "data": split,
             "test": test,

@@ -253,13 +253,16 @@ class SegregationConfig(SimulationConfig):
     @model_validator(mode="after")
     def _fits(self) -> "SegregationConfig":
         if self.element in self.dopants:
-            raise ValueError(f"expected dopants other than the host {self.element}")
+            raise ValueError(
+                f"expected dopants other than the host {self.element}, found it among them"
+            )
         if self.host.lattice != "bcc":
             raise ValueError(f"host.lattice: expected bcc, found {self.host.lattice}")
         if self.potential is not None and (
             self.potential.kind != "bundle" or self.potential.committee
         ):
-            raise ValueError("potential: expected one bundle: the relaxations need it")
+            found = "a committee" if self.potential.kind == "bundle" else self.potential.kind
+            raise ValueError(f"potential: expected one bundle for the relaxations, found {found}")
         strangers = set(self.mcmd.dopants or ()) - set(self.dopants) if self.mcmd else set()
         if strangers:
             raise ValueError(

@@ -394,5 +394,7 @@ def read_results(out: Path) -> dict[str, Any]:
 
     path = out / RESULTS
     if not path.exists():
-        raise DataError(f"{path}: expected results of 'moalloy simulate segregation', found none")
+        raise DataError(
+            f"{path}: expected results of 'moalloy simulate segregation', found none: run it first"
+        )
     return dict(read_json(path))

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from moalloy_md.analysis.segregation import LARGEST_SHAPE
@@ -117,7 +118,7 @@ def show_results(results: Mapping[str, Any], console: Console) -> None:
     for run in results["mcmd"]:
         _show_run(run, console)
     for caution in results["cautions"]:
-        console.print(f"[bold red]caution:[/] {caution}", highlight=False)
+        console.print(f"[bold red]caution:[/] {escape(caution)}", highlight=False)
 
 
 def _show_sites(results: Mapping[str, Any], console: Console) -> None:

@@ -24,13 +24,13 @@ class AlloyConfig(HostCell, SimulationConfig):
         for name, dopants in value.items():
             if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
                 raise ValueError(
-                    f"names: expected letters, digits, - _ and ., found {name!r}: they become folders"
+                    f"expected names of letters, digits, - _ and ., found {name!r}: they become folders"
                 )
             for symbol, fraction in dopants.items():
                 if not 0 < fraction < 1:
                     raise ValueError(
-                        f"{name}.{symbol}: expected an atomic fraction between 0 and 1, found "
-                        f"{fraction:g}"
+                        f"expected atomic fractions between 0 and 1, found {fraction:g} for {symbol} "
+                        f"in {name}"
                     )
         return value
 

@@ -111,4 +111,5 @@ def _lammps_file(path: Path) -> Path:
     raise ConfigError(
         f"potential.files: expected a file, found none at {path}"
         + (f" nor in {shipped}" if len(candidates) > 1 else "")
+        + ". Check the path"
     )
