@@ -109,7 +109,11 @@ class Trajectory:
         """Frames that are taken."""
         self._last = addresses[-1] if addresses else None
         if not self.addresses:
-            raise DataError(f"{files[-1]}: expected a whole frame, found none. {self.left_out[0]}")
+            raise DataError(
+                f"{files[-1]}: expected a whole frame, found none (LAMMPS dumps and extended XYZ "
+                "are read). "
+                f"{self.left_out[0]}"
+            )
 
     def frames(self, *, known: Callable[[FrameAddress], bool] = lambda _: False) -> Iterator[Frame]:
         """Read the frames one after the other.

@@ -109,9 +109,10 @@ TRAIN = "train: {data}\nvalid: {data}\n"
         (" 0 0 0.1", " 0 0 nan", "train train.yaml --out out", "expected a finite REF_forces"),
         (FORCES, "f:R:3", "dataset split {data} --protocol iid --out out", "expected the columns"),
         ("W ", "Re ", "evaluate --model {model} --data {data} --out out", "Re"),
+        ("", "", "evaluate --model {model} --data {data} --out out --head x", "expected head"),
         ("", "", "export {torchscript} --out out", "found TorchScript: a model that is exported"),
     ],
-    ids=["no-energy", "nan-force", "no-forces", "element", "torchscript"],
+    ids=["no-energy", "nan-force", "no-forces", "element", "head", "torchscript"],
 )
 def test_bad_files_are_a_sentence_and_leave_nothing(
     tmp_path, model, scripted, old, new, arguments, sentence
