@@ -297,7 +297,8 @@ def show_results(results: ThermalResults, console: Console) -> None:
         table.add_section()
     console.print(table)
     console.print(
-        "In brackets the standard error, in the last digits. c_p: slope of the enthalpy.",
+        "In brackets the standard error, in the last digits; – where the run is too short to know "
+        "it ('note' in thermal.json says how much longer). c_p: slope of the enthalpy.",
         highlight=False,
     )
     for c in results.compositions:
