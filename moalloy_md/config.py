@@ -45,12 +45,17 @@ def load_config(path: Path, model: type[Config]) -> Config:
         named), or a value is out of range.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _OneOfEachKey)  # noqa: S506  a safe loader
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check the path") from error
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: expected YAML, which is text, found bytes that are none. Check the path"
+        ) from error
+    except _KeyTwiceError as error:
+        raise ConfigError(
+            f"{path}, line {error.line}: expected each key once, found {error.key!r} a second time. "
+            "Keep one of them"
         ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -63,6 +68,30 @@ def load_config(path: Path, model: type[Config]) -> Config:
         found = "an empty file" if content is None else _shown(content)
         raise ConfigError(f"{path}: expected 'key: value' lines, found {found}")
     return validate(content, model, source=str(path))
+
+
+class _KeyTwiceError(Exception):
+    def __init__(self, key: str, line: int) -> None:
+        super().__init__(key)
+        self.key, self.line = key, line
+
+
+class _OneOfEachKey(yaml.SafeLoader):
+    """YAML whose mappings have each key once: PyYAML would take the last one without a word."""
+
+    def construct_mapping(  # the signature is PyYAML's
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise _KeyTwiceError(key.value, key.start_mark.line + 1)
+                seen.add(key.value)
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
 
 
 def validate(

@@ -73,6 +73,11 @@ def test_reads_nested_values(tmp_path):
         ("even: {x: 3}", "even: expected even numbers, found the keys x$"),
         ("", "expected 'key: value' lines, found an empty file"),
         ("- 1", "expected 'key: value' lines, found the list"),
+        (
+            "b: 1\na: 1\nb: 2",
+            r"config\.yaml, line 3: expected each key once, found 'b' a second time",
+        ),
+        ("a: {x: 1,\n x: 2}", r"config\.yaml, line 2: expected each key once, found 'x'"),
         ("a: [", r"config\.yaml, line 1, column 5: expected YAML, found a mistake"),
         ("3", "expected 'key: value' lines, found 3$"),
     ],
