@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from ase.build import bulk
+from support.frames import write_dump
 
+from moalloy_md.analysis.trajectory import Trajectory
 from moalloy_md.cli.app import app
 from moalloy_md.config import load_config, validate
 from moalloy_md.potentials.train_config import TrainConfig
@@ -102,6 +105,22 @@ def test_each_analysis_has_a_page():
         assert "**Error:**" in text, topic
         assert f"]({topic}.png)" in text, topic
         assert 1000 < (folder / f"{topic}.png").stat().st_size < 120_000, topic
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_columns_of_an_analysis_are_on_its_page(topic, tmp_path):
+    alloy = bulk("V", a=3.03, cubic=True) * 4
+    alloy.symbols[:9] = "Fe"
+    file = write_dump(alloy, tmp_path / "frame.dump")
+    settings, measure = TOPICS[topic]
+    chosen = {"reference": file} if topic == "defects" else {}
+    chosen |= {"timestep_ps": 0.001} if topic == "msd" else {}
+    made = measure(n_frames=30, settings=settings(**chosen))
+    row = made.see(next(Trajectory([file]).frames()))
+    page = (TOP / "docs" / "analyses" / f"{topic}.md").read_text()
+    for name in row:  # one element, pair, shell or size stands for all
+        stem = re.sub(r"(_(V|Fe)(-(V|Fe))?)?(_\d)?$", "", name)
+        assert f"`{stem}" in page, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

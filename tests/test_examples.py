@@ -1,6 +1,7 @@
-"""Examples 04 to 07 as their READMEs say it, on the small configuration of each, and docs/python.md: -m slow.
+"""Examples 04 to 07 as their READMEs say it, on the small configuration of each: -m slow.
 
-01 has tests of its own (datasets/test_label_example.py), 03 too (lammps/test_in_process.py).
+01 has tests of its own (datasets/test_label_example.py), 03 too (lammps/test_in_process.py), and so
+have the Python snippets of all pages (test_snippets.py).
 """
 
 import json
@@ -80,16 +81,3 @@ def test_study_says_what_it_costs(tmp_path):
     done = run(words, tmp_path / "study")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "fine-tune" in done.stdout + done.stderr
-
-
-def test_python_of_the_page(bundle, tmp_path):
-    """docs/python.md, word for word, beside a bundle."""
-    (tmp_path / "bundle").symlink_to(bundle.path)
-    page = (EXAMPLES.parent / "docs" / "python.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    energy = float(done.stdout.split()[0])
-    assert -11.5 < energy / 128 < -10.0  # eV an atom: base-small's reference
