@@ -195,9 +195,11 @@ def fluctuation_heat_capacity(
     """
     enthalpy = np.asarray(enthalpy_ev, dtype=np.float64)
     first = equilibration(enthalpy) if discard is None else discard
-    mean = estimate_mean(enthalpy, name="the enthalpy", discard=first)
+    mean = estimate_mean(enthalpy, name="the enthalpy (eV)", discard=first)
     squares = (enthalpy[first:] - mean.value) ** 2
-    variance = estimate_mean(squares, name="the fluctuation of the enthalpy", discard=0)
+    variance = estimate_mean(
+        squares, name="the squared fluctuation of the enthalpy (eV²)", discard=0
+    )
     factor = mean.n_effective / (mean.n_effective - 1)
     factor /= (n_atoms - 1) * units.kB * temperature_k**2
     factor /= units.kB

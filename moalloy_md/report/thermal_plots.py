@@ -162,11 +162,16 @@ def ramp_plot(results: ThermalResults) -> bytes | None:
 
 Points = list[tuple[float, float, float]]
 
+_UNKNOWN = {"value": float("nan"), "error": float("nan")}
+
 
 def _points(c: Composition, name: str) -> Points:
-    """Temperature, value and error wherever there is a value."""
-    found = [(t, c.quantities(t).get(name)) for t in c.runs]
-    return [(t, q["value"], q["error"]) for t, q in found if q and q.get("value") is not None]
+    """Temperature, value and error; not a number where there is none, so that lines end there."""
+    found = [(t, c.quantities(t).get(name) or {}) for t in sorted(c.runs)]
+    known = [(t, q) if q.get("value") is not None else (t, _UNKNOWN) for t, q in found]
+    if all(q is _UNKNOWN for _, q in known):
+        return []
+    return [(t, q["value"], q["error"]) for t, q in known]
 
 
 def _window_points(windows: dict[str, Any], name: str) -> Points:

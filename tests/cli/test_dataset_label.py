@@ -13,7 +13,7 @@ from moalloy_md.cli.dataset import app
 from moalloy_md.datasets.frames import read_dataset
 from moalloy_md.errors import ConfigError
 from moalloy_md.structures.files import write_cells
-from moalloy_md.workflows.label import shown
+from moalloy_md.workflows.label import shown as label_shown
 from moalloy_md.workflows.label.workflow import LabelProgress
 
 
@@ -75,7 +75,7 @@ def test_one_calculator(source, tmp_path, options):
 def test_the_bar_says_when_it_ends(monkeypatch):
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=120)
-    with shown._bar(console) as watch:
+    with label_shown._bar(console) as watch:
         watch(LabelProgress(98, 5, 0, "", None))
         watch(LabelProgress(98, 12, 1, "cell", 7300.0))
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.getvalue())
@@ -87,4 +87,4 @@ def test_the_bar_says_when_it_ends(monkeypatch):
     [(0, "0 s"), (89.4, "89 s"), (100, "2 min"), (5300, "88 min"), (9000, "2.5 h")],
 )
 def test_durations(seconds, text):
-    assert shown._duration(seconds) == text
+    assert label_shown._duration(seconds) == text

@@ -82,8 +82,16 @@ def test_random_cells_and_vasp_inputs(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "sentence"),
     [
-        (("dilute", "--dopants", "W,Qq"), ConfigError, r"dopants\.1: expected a chemical symbol"),
-        (("dilute", "--shells", "1,x"), ConfigError, "shells.1: .*integer"),
+        (
+            ("dilute", "--dopants", "W,Qq"),
+            ConfigError,
+            "--dopants: expected a chemical symbol such as Mo or W, found 'Qq'",
+        ),
+        (
+            ("dilute", "--shells", "1,x"),
+            ConfigError,
+            "--shells: expected a whole number, found 'x'",
+        ),
         (("dilute", "--repeat", 2, "--shells", 4), ConfigError, "periodic images are nearer"),
         (("dilute", "--rattle", "a"), ConfigError, "--rattle: expected numbers .* found 'a'"),
         (("dilute", "--copies", 2), ConfigError, "--copies: expected --rattle beside it"),

@@ -29,6 +29,7 @@ from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig, grain_bo
 from moalloy_md.units import J_PER_M2_PER_EV_A2
 from moalloy_md.workflows.boundary_search.candidates import Crystal, distinct_shifts
 from moalloy_md.workflows.boundary_search.config import BoundarySearchConfig
+from moalloy_md.workflows.boundary_search.shown import _distinct
 from moalloy_md.workflows.boundary_search.workflow import (
     BEST,
     DATA,
@@ -234,3 +235,13 @@ def test_a_published_potential_has_the_published_energy(tmp_path):
     excess = cell - len(built.atoms) * energy / 54
     found = excess / (2 * built.area_angstrom2) * J_PER_M2_PER_EV_A2
     assert found == pytest.approx(1.81, rel=0.03)
+
+
+def test_starts_that_end_alike_are_one_row():
+    rows = [
+        {"energy_j_per_m2": energy, "n_removed": removed}
+        for energy, removed in ((1.0, 0), (1.0002, 0), (1.0002, 2), (1.01, 0), (1.0003, 0))
+    ]
+    assert [(row["energy_j_per_m2"], row["n_removed"], n) for row, n in _distinct(rows)] == [
+        (1.0, 0, 3), (1.0002, 2, 1), (1.01, 0, 1),
+    ]  # fmt: skip

@@ -142,11 +142,14 @@ def test_files_that_are_no_host(bundle, tmp_path):
             out=tmp_path / "c",
             console=quiet(),
         )
-    for name in ("nix.extxyz", "junk.extxyz"):
-        (tmp_path / "junk.extxyz").write_text("no structure")
-        gone = {"kind": "file", "path": str(tmp_path / name)}
-        with pytest.raises(DataError, match="a structure that ASE can read"):
-            segregation(settings(bundle, host=gone), out=tmp_path / "d", console=quiet())
+    (tmp_path / "junk.extxyz").write_text("no structure")
+    for name, message in (
+        ("nix.extxyz", "found nothing there.*gb-search"),
+        ("junk.extxyz", "a structure that ASE can read"),
+    ):
+        wrong = {"kind": "file", "path": str(tmp_path / name)}
+        with pytest.raises(DataError, match=message):
+            segregation(settings(bundle, host=wrong), out=tmp_path / "d", console=quiet())
     # one boundary with vacuum, as moalloy structures gb makes it
     vacuum = grain_boundary(
         GrainBoundaryConfig(boundary="sigma3-112", cell="vacuum", min_width_angstrom=0.1)

@@ -190,6 +190,12 @@ def _polycrystal(config: PolycrystalHost, *, edge_angstrom: float) -> Host:
 
 @build_host.register
 def _file(config: FileHost, *, edge_angstrom: float) -> Host:
+    if not config.path.exists():
+        raise DataError(
+            f"{config.path}: expected a structure (host.path), found nothing there. Check the path, or "
+            "make the file first: moalloy structures gb-search --out FOLDER writes "
+            "FOLDER/boundary.extxyz"
+        )
     try:
         atoms = read(config.path)
     except Exception as error:  # each of ASE's readers has its own
