@@ -25,6 +25,7 @@ BundleOption = Annotated[
     Path | None,
     typer.Option(help="Bundle with the model. Other potentials and committees: --config."),
 ]
+ModelOption = Annotated[Path | None, typer.Option("--bundle", help="Bundle with the model.")]
 SettingsOption = Annotated[
     Path | None,
     typer.Option("--config", help="YAML file with the settings of this topic: docs/options.md."),
@@ -111,7 +112,7 @@ def sro_command(
 def interaction_command(
     *,
     out: OutOption,
-    bundle: BundleOption = None,
+    bundle: ModelOption = None,
     config: SettingsOption = None,
     np: ProcessesOption = 1,
     slurm: SlurmOption = False,
@@ -144,7 +145,7 @@ def segregation_command(
         Path, typer.Option("--config", help="YAML file with the settings: docs/segregation.md.")
     ],
     out: OutOption,
-    bundle: BundleOption = None,
+    bundle: ModelOption = None,
     np: Annotated[
         int, typer.Option("--np", min=1, help="Cells relaxed at once, and MPI ranks of a run.")
     ] = 1,
