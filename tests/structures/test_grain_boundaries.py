@@ -1,7 +1,8 @@
 """Grain boundaries: geometry by textbooks and by what neighbours are seen from the atoms."""
 
-import subprocess
-import sys
+import contextlib
+import io
+import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from moalloy_md.structures.grain_boundaries import (
     boundary_distances,
     grain_boundary,
 )
-from moalloy_md.structures.lattice import cubic_rotations
+from moalloy_md.structures.lattice import cubic_rotations, primitive_vectors
 from moalloy_md.structures.planes import layers
 
 A0 = 3.1625
@@ -232,7 +233,10 @@ def test_asymmetric_boundary_and_other_crystals():
         ({"expansion_angstrom": -1.5}, "expected grains that do not overlap"),
         ({"min_thickness_angstrom": -1.0}, "expected a number above 0, found -1"),
         ({"overlap": 1.2}, "overlap"),
-        ({"plane": [101, 37, 5]}, "plane: expected one with a small common cell, found .101 37 5."),
+        (
+            {"plane": [301, 37, 5]},
+            "plane: expected one with a common cell of at most .* found .301 37 5.",
+        ),
         ({"host": "W"}, "expected lattice_parameter_angstrom for the host W"),
     ],
 )
@@ -241,8 +245,37 @@ def test_refused(settings, sentence):
         grain_boundary(validate(settings, GrainBoundaryConfig, source="gb.yaml"))
 
 
-def test_the_library_is_loaded_only_where_it_is_needed():
-    code = (
-        "import sys, moalloy_md.structures.grain_boundaries\nassert 'pymatgen' not in sys.modules"
+@pytest.mark.parametrize("name", BOUNDARIES)
+def test_cells_are_those_of_pymatgen(name):
+    from pymatgen.core.interface import GrainBoundaryGenerator
+
+    common = build(boundary=name).coincidence
+    primitive = primitive_vectors("bcc") / 2
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        lower, upper = GrainBoundaryGenerator.get_trans_mat(
+            r_axis=common.axis, angle=common.angle_deg, trans_cry=primitive, lat_type="c",
+            surface=common.lower.plane, max_search=20,
+        )  # fmt: skip
+    area = np.linalg.norm(np.cross(*(lower[:2] @ primitive)))
+    assert common.area / area == pytest.approx(round(common.area / area))  # rectangles are wider
+    rotation = np.linalg.solve(lower @ primitive, upper @ primitive).T
+    np.testing.assert_allclose(
+        common.orientations[1].T @ common.orientations[0], rotation, atol=1e-12
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "plane"),
+    [(17, (4, 1, 0)), (25, (7, 1, 0)), (41, (9, 1, 0)), (41, (5, 4, 0)), (85, (13, 1, 0))],
+)
+def test_symmetric_tilt_boundaries_of_high_indices(sigma, plane):
+    """Mirrors at (h k 0) about [001]: a cell of 1 by √(h² + k²), Σ = h² + k² less factors of 2."""
+    found, (h, k, _) = build(axis=(0, 0, 1), sigma=sigma, plane=plane), plane
+    assert found.coincidence.is_symmetric
+    assert found.coincidence.area == pytest.approx(np.hypot(h, k))
+    atoms, far = found.atoms, ~found.near(5.0)
+    coordination = np.bincount(neighbours(atoms)[0], minlength=len(atoms))
+    assert (coordination[far] == 14).all()
+    angle = 2 * np.degrees(np.arctan2(k, h))  # between (h k 0) of both grains, and [100]
+    assert found.misorientation_deg == pytest.approx(min(angle, abs(90 - angle)), abs=1e-6)

@@ -106,7 +106,7 @@ def search_boundary(
         **config.model_dump(mode="json", exclude={"bundle"}),
         "model": {"sha256": model_sha256(bundle, engine)},
     }
-    run = open_run(out, kind=KIND, config=settings, packages=("ase", "numpy", "pymatgen-core"))
+    run = open_run(out, kind=KIND, config=settings, packages=("ase", "numpy", "scipy"))
     crystal = _crystal(config, calculator, run)
     work = _Work(
         config, crystal, out / "relaxed", processes or len(os.sched_getaffinity(0)), console
