@@ -210,7 +210,7 @@ def profile_plot(results: Mapping[str, Any]) -> bytes | None:
         for plane in results["host"]["planes_angstrom"]:
             axes.axvline(plane, color=QUIET, linewidth=1.0, linestyle="--")
         isotherm = np.array([np.nan if x is None else x for x in found["isotherm"]])
-        axes.stairs(isotherm, edges, color=ACCENT, linewidth=1.1, label="isotherm")
+        axes.stairs(isotherm, edges, baseline=None, color=ACCENT, linewidth=1.1, label="isotherm")
         values, errors = (
             np.array([np.nan if x is None else x for x in found[key]])
             for key in ("fraction", "error")
