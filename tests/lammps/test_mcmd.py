@@ -195,7 +195,7 @@ def test_a_killed_run_swaps_on_as_the_whole_run_would(tmp_path, rigid, ranks):
     """
     atoms = vanadium.crystal()
     atoms.symbols[[1, 7, 20, 33]] = "Fe"
-    times = 40 if rigid == "yes" else 1  # or it would end before it can be killed
+    times = 40 if rigid == "yes" else 6  # or it would end before it can be killed
     given = {
         "rigid": rigid, "ranks": ranks, "swap_every": 7 * times, "swaps": 3 * times,
         "thermo_interval": 5 * times, "dump_interval": 20 * times, "restart_interval": 100 * times,

@@ -53,7 +53,7 @@ def test_a_killed_ramp_goes_on_at_the_temperature_it_had_reached(tmp_path):
         assert one.column("Temp")[inside].mean() == pytest.approx(target, rel=0.2)
 
 
-@pytest.mark.parametrize("struck_at", [400, 1300])  # while it is held, while it cools
+@pytest.mark.parametrize("struck_at", [400, 1000, 1300])  # held, between, while it cools
 def test_a_killed_annealing_goes_on_where_it_was(tmp_path, struck_at):
     options = {"steps": 4000, "hold_steps": 1000, "temperature_k": 1200, "end_temperature_k": 200}
     options |= {"restart_interval": 100, "dump_interval": 500}
