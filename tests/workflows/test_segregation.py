@@ -453,7 +453,8 @@ def test_a_polycrystal_has_a_spectrum(bundle, tmp_path):
     results, _ = segregation(config, out=tmp_path / "out", ranks=2, console=quiet())
     hot = read_run(tmp_path / "out" / "anneal")
     assert hot.column("Temp")[(hot.steps > 300) & (hot.steps <= 500)].mean() == pytest.approx(
-        1200, rel=0.2  # boundaries that relax heat it
+        1200,
+        rel=0.2,  # boundaries that relax heat it
     )
     assert hot.column("Temp")[-1] < 500
     assert np.ptp(hot.column("Lx")) > 0
