@@ -456,7 +456,7 @@ def test_a_polycrystal_has_a_spectrum(bundle, tmp_path):
         1200,
         rel=0.2,  # boundaries that relax heat it
     )
-    assert hot.column("Temp")[-20:].mean() < 900  # 1 ps is too short to get to 300 K
+    assert hot.column("Temp")[-1] < 900  # 1 ps is too short to get to 300 K
     assert np.ptp(hot.column("Lx")) > 0
     assert results["host"]["max_force_ev_per_angstrom"] <= 0.05
     assert not any("not annealed" in caution for caution in results["cautions"])
