@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from moalloy_md.report.page import Picture, write_page
+from moalloy_md.report.plots import write_pictures
 from moalloy_md.report.properties_plots import deviation_plot, equation_of_state_plot, phonon_plot
-from moalloy_md.rundir import replacing
 from moalloy_md.workflows.properties.reference import LABELS, NOTABLE_PERCENT, Reference
 
 PAGE = "properties.html"
@@ -45,9 +45,7 @@ def write_properties_report(
         The page.
     """
     pictures = _pictures(results)
-    for name, picture in pictures.items():
-        with replacing(out / f"{name}.png") as temporary:
-            temporary.write_bytes(picture.png)
+    write_pictures({f"{name}.png": picture.png for name, picture in pictures.items()}, out)
     page = out / PAGE
     write_page(
         page,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moalloy_md.analysis.topics.clusters import COUNTED_SIZES
-from moalloy_md.report.plots import QUIET, new_figure, png
+from moalloy_md.report.plots import QUIET, new_figure, png, write_pictures
 from moalloy_md.report.study_plots import COLOURS
-from moalloy_md.rundir import replacing
 from moalloy_md.workflows.sro.results import Ensemble, SroResults
 
 if TYPE_CHECKING:
@@ -26,22 +25,15 @@ _SIZES = (*map(str, _COUNTED), f"> {COUNTED_SIZES}")
 def write_plots(results: SroResults, out: Path) -> list[Path]:
     """Draw all pictures for which there are results, as PNG files in `out`."""
     chosen = [one for one in results.ensembles if one.dopant_pairs]
-    pictures: dict[str, Callable[[list[Ensemble]], bytes]] = {
+    draw = {
         "alpha.png": alpha_plot,
         "alpha_against_swaps.png": history_plot,
         "clusters.png": clusters_plot,
         "pair_correlation.png": correlation_plot,
     }
-    written = []
-    for name, draw in pictures.items():
-        path = out / name
-        if not chosen:
-            path.unlink(missing_ok=True)
-            continue
-        with replacing(path) as temporary:
-            temporary.write_bytes(draw(chosen))
-        written.append(path)
-    return written
+    return write_pictures(
+        {name: plot(chosen) if chosen else None for name, plot in draw.items()}, out
+    )
 
 
 def alpha_plot(ensembles: list[Ensemble]) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moalloy_md.report.page import Picture, write_page
+from moalloy_md.report.plots import write_pictures
 from moalloy_md.report.study_plots import Panel, learning_curve, lodo_bars, parity_picture
 from moalloy_md.report.study_tables import (
     TableView,
@@ -88,9 +89,7 @@ def write_study_report(out: Path, config: StudyConfig, runs: Sequence[Run]) -> S
         lines = [[cell.text for cell in line.cells] for line in view.lines]
         _write_csv(folder / f"{view.name}.csv", [list(view.columns), *lines])
     pictures = _pictures(out, rows)
-    for name, picture in pictures.items():
-        with replacing(folder / f"{name}.png") as temporary:
-            temporary.write_bytes(picture.png)
+    write_pictures({f"{name}.png": picture.png for name, picture in pictures.items()}, folder)
     _write_page(folder / PAGE, config, rows, states, (tables, list(pictures.values())))
     n_done = sum(found.state == "done" for found in states.values())
     return StudyReport(

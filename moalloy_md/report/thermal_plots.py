@@ -1,14 +1,13 @@
 """Pictures of a thermal simulation: pure and doped side by side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from moalloy_md.report.plots import QUIET, new_figure, png
+from moalloy_md.report.plots import QUIET, new_figure, png, write_pictures
 from moalloy_md.report.study_plots import COLOURS
-from moalloy_md.rundir import replacing
 from moalloy_md.workflows.thermal.results import Composition, ThermalResults
 
 if TYPE_CHECKING:
@@ -19,24 +18,14 @@ _MARKERS = "osD^vPX*"
 
 def write_plots(results: ThermalResults, out: Path) -> list[Path]:
     """Draw all pictures for which there are results, as PNG files in `out`."""
-    pictures: dict[str, Callable[[ThermalResults], bytes | None]] = {
-        "expansion.png": expansion_plot,
-        "heat_capacity.png": heat_capacity_plot,
-        "vibration.png": vibration_plot,
-        "rdf.png": rdf_plot,
-        "ramp.png": ramp_plot,
+    pictures = {
+        "expansion.png": expansion_plot(results),
+        "heat_capacity.png": heat_capacity_plot(results),
+        "vibration.png": vibration_plot(results),
+        "rdf.png": rdf_plot(results),
+        "ramp.png": ramp_plot(results),
     }
-    written = []
-    for name, draw in pictures.items():
-        content = draw(results)
-        path = out / name
-        if content is None:
-            path.unlink(missing_ok=True)
-            continue
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-        written.append(path)
-    return written
+    return write_pictures(pictures, out)
 
 
 def expansion_plot(results: ThermalResults) -> bytes | None:
