@@ -257,10 +257,16 @@ using namespace moalloy;
 
 // ---- what the machine can do ----
 
+#ifdef __AVX512F__
+constexpr int kVectorBytes = 64, kRegisters = 16;
+#else
+constexpr int kVectorBytes = 32, kRegisters = 12;
+#endif
+
 template <class Real> double peak_gflops()
 {
-  constexpr int n = 16, lanes = 64 / sizeof(Real);
-  typedef Real Vector __attribute__((vector_size(64)));
+  constexpr int n = kRegisters, lanes = kVectorBytes / sizeof(Real);
+  typedef Real Vector __attribute__((vector_size(kVectorBytes)));
   double best = 0;
   for (int turn = 0; turn < 20; ++turn) {
     Vector total[n], a = Vector{} + Real(0.999), b = Vector{} + Real(0.001);
@@ -284,7 +290,7 @@ template <class Real> double peak_gflops()
 // Reading an array of so many bytes again and again.
 double read_gb_per_s(std::size_t bytes)
 {
-  typedef float Vector __attribute__((vector_size(64)));
+  typedef float Vector __attribute__((vector_size(kVectorBytes)));
   constexpr std::size_t n = 8;
   Vector *data = static_cast<Vector *>(std::aligned_alloc(4096, bytes));
   const std::size_t vectors = bytes / sizeof(Vector);

@@ -118,6 +118,19 @@ void weights(int count, int stride, const Real *at, Real inverse_spacing, Real *
   }
 }
 
+/* Tables hold the three rows of a knot line by line: a line of the value, of h f' and of h^2 f'',
+   then the next line of each. So the six rows of an interval are read from two places that run
+   on, instead of from six. */
+template <class Real> inline const Real *in_table(const Real *knot, int k)
+{
+  const int lane = k % kLine<Real>;
+  return knot + 3 * (k - lane) + lane;
+}
+template <class Real> inline Vec<Real> table_row(const Real *at, int q, int width)
+{
+  return load(at + (q < 3 ? 0 : 3 * width) + (q % 3) * kLine<Real>);
+}
+
 template <class Real> struct Row {
   const Real *data;
   Real w[6];
@@ -130,9 +143,10 @@ template <class Real> struct Row {
   }
   Vec<Real> value(int k) const
   {
-    Vec<Real> v = w[0] * load(data + k);
+    const Real *at = in_table(data, k);
+    Vec<Real> v = w[0] * table_row(at, 0, width);
     MOALLOY_UNROLL
-    for (int q = 1; q < 6; ++q) v += w[q] * load(data + q * width + k);
+    for (int q = 1; q < 6; ++q) v += w[q] * table_row(at, q, width);
     return v;
   }
 };
@@ -145,16 +159,19 @@ template <class Real> struct RowWithSlope : Row<Real> {
     MOALLOY_UNROLL
     for (int q = 0; q < 6; ++q) s[q] = edges.weight_slope[q * edges.stride + e];
   }
-  void both(int k, Vec<Real> &value, Vec<Real> &slope) const
+  // of kSpan vectors
+  void both(int k, Vec<Real> *value, Vec<Real> *slope) const
   {
-    const Vec<Real> first = load(this->data + k);
-    value = this->w[0] * first;
-    slope = s[0] * first;
+    const Real *at = in_table(this->data, k);
     MOALLOY_UNROLL
-    for (int q = 1; q < 6; ++q) {
-      const Vec<Real> row = load(this->data + q * this->width + k);
-      value += this->w[q] * row;
-      slope += s[q] * row;
+    for (int q = 0; q < 6; ++q) {
+      const Vec<Real> w = splat(this->w[q]), dw = splat(s[q]);
+      MOALLOY_UNROLL
+      for (int v = 0; v < kSpan; ++v) {
+        const Vec<Real> row = table_row(at + v * kWidth<Real>, q, this->width);
+        value[v] = q == 0 ? w * row : value[v] + w * row;
+        slope[v] = q == 0 ? dw * row : slope[v] + dw * row;
+      }
     }
   }
 };

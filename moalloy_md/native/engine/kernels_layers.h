@@ -16,18 +16,28 @@ namespace
 template <class Real, int First, int Last>
 void add_products(const Edges<Real> &edges, int n_basis, const Real *phi, Real *sums)
 {
-  for (int n = 0; n < n_basis; n += kWidth<Real>) {
-    Vec<Real> total[Last - First];
+  constexpr int N = Last - First, step = kSpan * kWidth<Real>;
+  for (int n = 0; n < n_basis; n += step) {
+    Vec<Real> total[N][kSpan];
     MOALLOY_UNROLL
-    for (int c = First; c < Last; ++c) total[c - First] = load(sums + c * n_basis + n);
+    for (int c = 0; c < N; ++c) MOALLOY_UNROLL
+    for (int v = 0; v < kSpan; ++v)
+      total[c][v] = load(sums + (First + c) * n_basis + n + v * kWidth<Real>);
     for (int e = 0; e < edges.count; ++e) {
-      const Vec<Real> f = load(phi + e * n_basis + n);
+      Vec<Real> f[kSpan];
       MOALLOY_UNROLL
-      for (int c = First; c < Last; ++c)
-        total[c - First] += edges.harmonics[c * edges.stride + e] * f;
+      for (int v = 0; v < kSpan; ++v) f[v] = load(phi + e * n_basis + n + v * kWidth<Real>);
+      MOALLOY_UNROLL
+      for (int c = 0; c < N; ++c) {
+        const Vec<Real> y = splat(edges.harmonics[(First + c) * edges.stride + e]);
+        MOALLOY_UNROLL
+        for (int v = 0; v < kSpan; ++v) total[c][v] += y * f[v];
+      }
     }
     MOALLOY_UNROLL
-    for (int c = First; c < Last; ++c) store(sums + c * n_basis + n, total[c - First]);
+    for (int c = 0; c < N; ++c) MOALLOY_UNROLL
+    for (int v = 0; v < kSpan; ++v)
+      store(sums + (First + c) * n_basis + n + v * kWidth<Real>, total[c][v]);
   }
 }
 
@@ -39,10 +49,12 @@ void project(const Edges<Real> &edges, const Real *rows, int n_basis, int compon
     const Row<Real> row(edges, e, rows, n_basis);
     for (int n = 0; n < n_basis; n += kWidth<Real>) store(scratch + e * n_basis + n, row.value(n));
   }
-  add_products<Real, 0, 1>(edges, n_basis, scratch, sums);
-  if (components > 1) add_products<Real, 1, 4>(edges, n_basis, scratch, sums);
+  // as many components at a time as have room in registers
+  if (components == 1) return add_products<Real, 0, 1>(edges, n_basis, scratch, sums);
+  add_products<Real, 0, 4>(edges, n_basis, scratch, sums);
   if (components > 4) add_products<Real, 4, 9>(edges, n_basis, scratch, sums);
-  if (components > 9) add_products<Real, 9, 16>(edges, n_basis, scratch, sums);
+  if (components > 9) add_products<Real, 9, 13>(edges, n_basis, scratch, sums);
+  if (components > 9) add_products<Real, 13, 16>(edges, n_basis, scratch, sums);
 }
 
 template <class Real, int First, int Last>
@@ -52,16 +64,21 @@ void products_back(const Edges<Real> &edges, int n_basis, const Real *g, const R
   constexpr int N = Last - First;
   for (int e = 0; e < edges.count; ++e) {
     Vec<Real> total[N + 1] = {};  // the last one along the edge
-    for (int n = 0; n < n_basis; n += kWidth<Real>) {
-      const Vec<Real> f = load(phi + e * n_basis + n);
-      Vec<Real> inner{};
+    for (int n = 0; n < n_basis; n += kSpan * kWidth<Real>) {
+      Vec<Real> inner[kSpan] = {};
       MOALLOY_UNROLL
       for (int c = 0; c < N; ++c) {
-        const Vec<Real> factor = load(g + (First + c) * n_basis + n);
-        total[c] += factor * f;
-        inner += edges.harmonics[(First + c) * edges.stride + e] * factor;
+        const Vec<Real> y = splat(edges.harmonics[(First + c) * edges.stride + e]);
+        MOALLOY_UNROLL
+        for (int v = 0; v < kSpan; ++v) {
+          const Vec<Real> factor = load(g + (First + c) * n_basis + n + v * kWidth<Real>);
+          total[c] += factor * load(phi + e * n_basis + n + v * kWidth<Real>);
+          inner[v] += y * factor;
+        }
       }
-      total[N] += inner * load(slope + e * n_basis + n);
+      MOALLOY_UNROLL
+      for (int v = 0; v < kSpan; ++v)
+        total[N] += inner[v] * load(slope + e * n_basis + n + v * kWidth<Real>);
     }
     Real sum[N + 1 + kWidth<Real>];
     sums<Real, N + 1>(total, sum);
@@ -78,18 +95,28 @@ void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int c
   Real *phi = scratch, *slope = scratch + static_cast<long>(n_basis) * edges.stride;
   for (int e = 0; e < edges.count; ++e) {
     const RowWithSlope<Real> row(edges, e, rows, n_basis);
-    for (int n = 0; n < n_basis; n += kWidth<Real>) {
-      Vec<Real> v, d;
-      row.both(n, v, d);
-      store(phi + e * n_basis + n, v);
-      store(slope + e * n_basis + n, d);
+    for (int n = 0; n < n_basis; n += kSpan * kWidth<Real>) {
+      Vec<Real> value[kSpan], derivative[kSpan];
+      row.both(n, value, derivative);
+      MOALLOY_UNROLL
+      for (int v = 0; v < kSpan; ++v) {
+        store(phi + e * n_basis + n + v * kWidth<Real>, value[v]);
+        store(slope + e * n_basis + n + v * kWidth<Real>, derivative[v]);
+      }
     }
   }
   // as many components at a time as have room in registers
   if (components == 1) return products_back<Real, 0, 1>(edges, n_basis, g, phi, slope, yhat, rhat);
   if (components == 4) return products_back<Real, 0, 4>(edges, n_basis, g, phi, slope, yhat, rhat);
-  products_back<Real, 0, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
-  if (components > 9) products_back<Real, 9, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
+  if constexpr (kSpan == 1) {
+    products_back<Real, 0, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
+    if (components > 9) products_back<Real, 9, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
+  } else {
+    products_back<Real, 0, 5>(edges, n_basis, g, phi, slope, yhat, rhat);
+    products_back<Real, 5, 9>(edges, n_basis, g, phi, slope, yhat, rhat);
+    if (components > 9) products_back<Real, 9, 13>(edges, n_basis, g, phi, slope, yhat, rhat);
+    if (components > 9) products_back<Real, 13, 16>(edges, n_basis, g, phi, slope, yhat, rhat);
+  }
 }
 
 // ---- paths of a later layer ----
@@ -97,7 +124,7 @@ void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int c
 // Edges done together, so that sums over edges are loaded and stored once for all of them.
 constexpr int kTogether = 4;
 
-template <class Real, int L1, int L3, int N>
+template <class Real, int L1, int L3, int N, int Span>
 inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, int width,
                          const Real *const *sender, const Real *coupled, Real *message,
                          int message_stride)
@@ -106,27 +133,44 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
   const Real *data[N];
   MOALLOY_UNROLL
   for (int e = 0; e < N; ++e) data[e] = rows + static_cast<long>(edges.knot[first + e]) * 3 * width;
-  for (int k = 0; k < width; k += kWidth<Real>) {
-    Vec<Real> total[n3];
+  for (int k = 0; k < width; k += Span * kWidth<Real>) {
+    Vec<Real> total[n3][Span];
     MOALLOY_UNROLL
-    for (int m3 = 0; m3 < n3; ++m3) total[m3] = load(message + m3 * message_stride + k);
+    for (int m3 = 0; m3 < n3; ++m3) MOALLOY_UNROLL
+    for (int v = 0; v < Span; ++v)
+      total[m3][v] = load(message + m3 * message_stride + k + v * kWidth<Real>);
     MOALLOY_UNROLL
     for (int e = 0; e < N; ++e) {
-      const Real *w = edges.weight + first + e;
-      Vec<Real> radial = w[0] * load(data[e] + k);
+      const Real *at = in_table(data[e], k);
+      Vec<Real> radial[Span] = {};
       MOALLOY_UNROLL
-      for (int q = 1; q < 6; ++q) radial += w[q * edges.stride] * load(data[e] + q * width + k);
+      for (int q = 0; q < 6; ++q) {
+        const Vec<Real> w = splat(edges.weight[q * edges.stride + first + e]);
+        MOALLOY_UNROLL
+        for (int v = 0; v < Span; ++v) {
+          const Vec<Real> row = table_row(at + v * kWidth<Real>, q, width);
+          radial[v] = q == 0 ? w * row : radial[v] + w * row;
+        }
+      }
       const Real *u = sender[first + e] + k;
       const Real *c = coupled + first + e;
       MOALLOY_UNROLL
       for (int m1 = 0; m1 < n1; ++m1) {
-        const Vec<Real> x = radial * load(u + m1 * width);
+        Vec<Real> x[Span];
         MOALLOY_UNROLL
-        for (int m3 = 0; m3 < n3; ++m3) total[m3] += c[(m1 * n3 + m3) * edges.stride] * x;
+        for (int v = 0; v < Span; ++v) x[v] = radial[v] * load(u + m1 * width + v * kWidth<Real>);
+        MOALLOY_UNROLL
+        for (int m3 = 0; m3 < n3; ++m3) {
+          const Vec<Real> factor = splat(c[(m1 * n3 + m3) * edges.stride]);
+          MOALLOY_UNROLL
+          for (int v = 0; v < Span; ++v) total[m3][v] += factor * x[v];
+        }
       }
     }
     MOALLOY_UNROLL
-    for (int m3 = 0; m3 < n3; ++m3) store(message + m3 * message_stride + k, total[m3]);
+    for (int m3 = 0; m3 < n3; ++m3) MOALLOY_UNROLL
+    for (int v = 0; v < Span; ++v)
+      store(message + m3 * message_stride + k + v * kWidth<Real>, total[m3][v]);
   }
 }
 
@@ -136,10 +180,11 @@ void path_forward(const Edges<Real> &edges, const Real *rows, int width, const R
 {
   int e = 0;
   for (; e + kTogether <= edges.count; e += kTogether)
-    forward_some<Real, L1, L3, kTogether>(edges, e, rows, width, sender, coupled, message,
-                                          message_stride);
+    forward_some<Real, L1, L3, kTogether, kSpan>(edges, e, rows, width, sender, coupled, message,
+                                                 message_stride);
   for (; e < edges.count; ++e)
-    forward_some<Real, L1, L3, 1>(edges, e, rows, width, sender, coupled, message, message_stride);
+    forward_some<Real, L1, L3, 1, kSpan>(edges, e, rows, width, sender, coupled, message,
+                                         message_stride);
 }
 
 template <class Real, int L1, int L3>
@@ -152,23 +197,32 @@ void path_backward(const Edges<Real> &edges, const Real *rows, int width, const 
     const RowWithSlope<Real> row(edges, e, rows, width);
     const Real *c = coupled + e;
     Vec<Real> total[n1 * n3 + 1] = {};  // the last one along the edge
-    for (int k = 0; k < width; k += kWidth<Real>) {
-      Vec<Real> radial, slope, mhat[n3];
+    for (int k = 0; k < width; k += kSpan * kWidth<Real>) {
+      Vec<Real> radial[kSpan], slope[kSpan];
       row.both(k, radial, slope);
       MOALLOY_UNROLL
-      for (int m3 = 0; m3 < n3; ++m3) mhat[m3] = load(message_hat + m3 * message_stride + k);
-      MOALLOY_UNROLL
       for (int m1 = 0; m1 < n1; ++m1) {
-        const Vec<Real> u = load(sender[e] + m1 * width + k), x = radial * u;
-        Vec<Real> q{};
+        const Real *in = sender[e] + m1 * width + k;
+        Real *uhat = sender_hat[e] + m1 * width + k;
+        Vec<Real> x[kSpan], q[kSpan] = {};
+        MOALLOY_UNROLL
+        for (int v = 0; v < kSpan; ++v) x[v] = radial[v] * load(in + v * kWidth<Real>);
         MOALLOY_UNROLL
         for (int m3 = 0; m3 < n3; ++m3) {
-          q += c[(m1 * n3 + m3) * edges.stride] * mhat[m3];
-          total[m1 * n3 + m3] += x * mhat[m3];
+          const Vec<Real> factor = splat(c[(m1 * n3 + m3) * edges.stride]);
+          MOALLOY_UNROLL
+          for (int v = 0; v < kSpan; ++v) {
+            const Vec<Real> mhat = load(message_hat + m3 * message_stride + k + v * kWidth<Real>);
+            q[v] += factor * mhat;
+            total[m1 * n3 + m3] += x[v] * mhat;
+          }
         }
-        Real *uhat = sender_hat[e] + m1 * width + k;
-        store(uhat, load(uhat) + radial * q);
-        total[n1 * n3] += slope * u * q;
+        MOALLOY_UNROLL
+        for (int v = 0; v < kSpan; ++v) {
+          Real *out = uhat + v * kWidth<Real>;
+          store(out, load(out) + radial[v] * q[v]);
+          total[n1 * n3] += slope[v] * load(in + v * kWidth<Real>) * q[v];
+        }
       }
     }
     Real sum[n1 * n3 + 1 + kWidth<Real>];

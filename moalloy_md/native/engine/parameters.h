@@ -25,7 +25,7 @@ template <class Real> struct Matrix {
 template <class Real> struct RadialTable {
   int intervals = 0;
   double spacing = 0;
-  Array<Real> rows;             // (group, knot, 3, padded functions of a group)
+  Array<Real> rows;             // (group, knot, line, 3, functions of a line)
   std::vector<double> density;  // (knot, 3), or empty
 };
 

@@ -285,14 +285,19 @@ Compressed compress(const Spline &spline, double tolerance, int multiple)
 
 template <class Real> Array<Real> packed_rows(const Spline &spline, int groups)
 {
+  constexpr int line = kLanes<Real>;
   const int width = spline.functions / groups, padded_width = padded<Real>(width);
-  const std::size_t lines = static_cast<std::size_t>(3) * spline.knots;
-  Array<Real> rows(lines * groups * padded_width);
+  const std::size_t per_knot = static_cast<std::size_t>(3) * padded_width;
+  Array<Real> rows(per_knot * spline.knots * groups);
   for (int g = 0; g < groups; ++g)
-    for (std::size_t line = 0; line < lines; ++line)
-      for (int f = 0; f < width; ++f)
-        rows[(g * lines + line) * padded_width + f] =
-            static_cast<Real>(spline.rows[line * spline.functions + g * width + f]);
+    for (int knot = 0; knot < spline.knots; ++knot)
+      for (int q = 0; q < 3; ++q) {
+        const std::size_t row = static_cast<std::size_t>(3) * knot + q;
+        Real *to = &rows[(static_cast<std::size_t>(g) * spline.knots + knot) * per_knot];
+        for (int f = 0; f < width; ++f)
+          to[(f / line * 3 + q) * line + f % line] =
+              static_cast<Real>(spline.rows[row * spline.functions + g * width + f]);
+      }
   return rows;
 }
 

@@ -53,7 +53,7 @@ struct Compressed {
 };
 Compressed compress(const Spline &spline, double tolerance, int multiple);
 
-// Rows of a spline for the kernels: (group, knot, 3, padded functions of the group).
+// Rows of a spline for the kernels: (group, knot, line, 3, functions of a line), padded.
 template <class Real> Array<Real> packed_rows(const Spline &spline, int groups);
 
 }  // namespace moalloy
