@@ -63,7 +63,7 @@ def run_command(
     folder = out or study.with_suffix("")
     found = run_study(study, out=folder, executor=executor.value, only=only, console=console)
     show_outcome(found, console)
-    console.print(f"moalloy study report {folder}", highlight=False)
+    console.print(f"moalloy study report {folder}", highlight=False, markup=False)
     if found.failed:
         raise typer.Exit(1)
 

@@ -34,14 +34,16 @@ def analyze_shown(settings: TopicSettings, run: Path, *, out: Path | None, as_js
         return
     console = Console()
     frames = f"{results['n_frames']} frame{'s' if results['n_frames'] > 1 else ''}"
-    console.print(f"{topic}: {run}, {frames}, {results['n_atoms']:,} atoms", highlight=False)
+    console.print(
+        f"{topic}: {run}, {frames}, {results['n_atoms']:,} atoms", highlight=False, markup=False
+    )
     if results["quantities"]:
         console.print(_table(results["quantities"]))
     if results["n_frames"] > 1 and any(q["error"] is None for q in results["quantities"].values()):
         console.print("± ?: too few frames for an error; results.json says why", highlight=False)
     for caution in results["cautions"]:
         console.print(f"[bold red]caution:[/] {escape(caution)}", highlight=False, soft_wrap=True)
-    console.print(f"tables and plots: {folder}", highlight=False, soft_wrap=True)
+    console.print(f"tables and plots: {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def compare_shown(runs: Sequence[Path], *, out: Path, as_json: bool) -> None:

@@ -43,7 +43,9 @@ def search_shown(
         f"without shift {results['unshifted_j_per_m2']:.3f} J/m²",
         highlight=False,
     )
-    console.print(f"{out / BEST}, {out / DATA}, {out / PLOT}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{out / BEST}, {out / DATA}, {out / PLOT}", highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def _distinct(refined: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], int]]:

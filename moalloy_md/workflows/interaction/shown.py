@@ -47,7 +47,7 @@ def interaction_shown(
         print(json.dumps(results.as_dict(), indent=2))  # noqa: T201  asked for
     else:
         show_results(results, Console())
-        console.print(f"results: {out}", highlight=False, soft_wrap=True)
+        console.print(f"results: {out}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_results(results: InteractionResults, console: Console) -> None:

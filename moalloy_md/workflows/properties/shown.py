@@ -25,7 +25,7 @@ def properties_shown(config: PropertiesConfig, *, out: Path, as_json: bool) -> N
     if as_json:
         print(json.dumps(results, indent=2))  # noqa: T201  asked for
         return
-    table = Table(title=f"bcc {results['element']}, {results['bundle']}")
+    table = Table(title=f"bcc {results['element']}, {escape(results['bundle'])}")
     table.add_column("property")
     for heading in ("this model", "reference", "deviation"):
         table.add_column(heading, justify="right")
@@ -37,4 +37,4 @@ def properties_shown(config: PropertiesConfig, *, out: Path, as_json: bool) -> N
         console.print(f"[bold red]caution:[/] {escape(caution)}", highlight=False)
     for step, reason in results["failed"].items():
         console.print(f"[bold red]not computed:[/] {step}: {escape(reason)}", highlight=False)
-    console.print(f"report: {out / PAGE}", highlight=False, soft_wrap=True)
+    console.print(f"report: {out / PAGE}", highlight=False, markup=False, soft_wrap=True)

@@ -23,9 +23,9 @@ class QuickstartConfig(StrictModel):
     foundation: str = "base-small"
     """What is fine-tuned, and whose network is trained from scratch: ``base-small`` and its kin,
     which come with the package, a ``.model`` file, or a name that mace-torch knows and downloads."""
-    fine_tuning: Optimisation = Optimisation(max_epochs=60, learning_rate=1e-3)
+    fine_tuning: Optimisation = Optimisation(max_epochs=60, learning_rate=5e-3)
     """How it is fine-tuned."""
-    scratch: Optimisation = Optimisation(max_epochs=60, learning_rate=1e-2)
+    scratch: Optimisation = Optimisation(max_epochs=60, learning_rate=2e-2)
     """How random weights are trained: as many epochs, in larger steps than learnt ones bear."""
     dtype: DType = "float32"
     """Precision of training, export and MD."""

@@ -24,7 +24,11 @@ _IMAGES = (
     "A pair of dopants in so small a cell also meets its own images: an isolated pair needs a "
     "larger one."
 )
-_PURPOSE = "So few cells make a model for trying the chain, not one to publish with."
+_PURPOSE = (
+    "So few cells make a model for trying the chain, not one to publish with. No vacancy and no "
+    "surface is among them: fitted to them alone, the model makes both too dear by a tenth to a "
+    "third (moalloy properties shows it; method: {kind: replay} in moalloy train mends it)."
+)
 
 _PARITY_CAPTION = "The fine-tuned model's energies and forces of the test cells against DFT."
 _LEARNING_CAPTION = (

@@ -50,7 +50,7 @@ def segregation_shown(
         print(json.dumps(results, indent=2))  # noqa: T201  asked for
     else:
         show_results(results, Console())
-        console.print(f"results: {out}", highlight=False, soft_wrap=True)
+        console.print(f"results: {out}", highlight=False, markup=False, soft_wrap=True)
     if outcome is not None:
         show_outcome(outcome, console)
     return outcome
