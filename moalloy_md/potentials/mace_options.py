@@ -57,7 +57,7 @@ def mace_arguments(
         "atomic_numbers": [atomic_number(name) for name in data.elements],
         "E0s": {atomic_number(name): energy for name, energy in data.e0s_ev.items()},
         "valid_batch_size": min(fit.batch_size, data.n_valid),
-        "max_num_epochs": epochs_to_run(fit),
+        "max_num_epochs": fit.max_epochs,
         "num_workers": 0,
         "pin_memory": device == "cuda",
         "plot": False,
@@ -104,12 +104,6 @@ def _method(method: Naive | Frozen | MultiheadReplay | Replay) -> dict[str, Any]
     return options
 
 
-def epochs_to_run(fit: Optimisation) -> int:
-    """Return how many epochs end with the last one that is validated (epochs 0, k, 2k, ...)."""
-    every = fit.validate_every_epochs
-    return every * ((fit.max_epochs - 1) // every) + 1
-
-
 def _network(model: MaceArchitecture) -> dict[str, Any]:
     orders = range(model.max_l + 1)
     return {
@@ -146,7 +140,7 @@ def _optimisation(fit: Optimisation) -> dict[str, Any]:
     }
     if fit.schedule.kind == "exponential":
         options["scheduler"] = "ExponentialLR"
-        options["lr_scheduler_gamma"] = fit.schedule.final_fraction ** (1 / epochs_to_run(fit))
+        options["lr_scheduler_gamma"] = fit.schedule.final_fraction ** (1 / fit.max_epochs)
     else:
         options["scheduler"] = "ReduceLROnPlateau"
         options["lr_factor"] = fit.schedule.factor

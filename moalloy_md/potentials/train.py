@@ -19,7 +19,6 @@ from moalloy_md.potentials.mace_options import (
     NAME,
     START,
     TRAIN_WITH_REPLAY,
-    epochs_to_run,
     mace_arguments,
 )
 from moalloy_md.potentials.reference_energies import in_order
@@ -281,14 +280,13 @@ def _run_trainer(
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MPLBACKEND": "Agg"}
     set_openmp(environment)
     results = trainer / "results" / f"{NAME}_run-{fit.seed}_train.txt"
-    n_epochs = epochs_to_run(fit)
     with (out / LOG).open("a") as log:
         log.write(f"# {now()} {' '.join(map(str, command))}\n")
         log.flush()
         with running(
             command, cwd=trainer, env=environment, stdout=log, stderr=subprocess.STDOUT
         ) as process:
-            for progress in _follow(process, results, n_epochs):
+            for progress in _follow(process, results, fit.max_epochs):
                 if watch is not None:
                     watch(progress)
     if process.returncode != 0:

@@ -273,8 +273,8 @@ class Optimisation(StrictModel):
     patience_epochs: int | None = Field(default=None, ge=1)
     """Stop after so many epochs in which the validation loss did not fall; null never stops."""
     validate_every_epochs: int = Field(default=1, ge=1)
-    """Validate, and save the state that a killed run goes on from, every so many epochs.
-    Training ends with the last epoch that is validated."""
+    """Validate, and save the state that a killed run goes on from, after the first epoch, then
+    every so many epochs, and after the last one."""
     seed: int = Field(default=1, ge=0)
     """Seed of the random weights and of the order of the cells."""
 

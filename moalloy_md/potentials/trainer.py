@@ -41,6 +41,25 @@ class _PatienceEndedError(Exception):
     """Leaves mace-torch's loop."""
 
 
+class _Interval(int):
+    """Epochs between two validations, with which mace-torch's loop finds the last one due too.
+
+    The loop validates where ``epoch % interval`` is zero, and what it trains after the last such
+    epoch is never validated, so that it could not be kept.
+    """
+
+    last_epoch: int
+
+    @classmethod
+    def ending_with(cls, last_epoch: int, *, every: int) -> "_Interval":
+        interval = cls(every)
+        interval.last_epoch = last_epoch
+        return interval
+
+    def __rmod__(self, epoch: int) -> int:
+        return 0 if epoch == self.last_epoch else epoch % int(self)
+
+
 class _Session:
     """What mace-torch's loop is given as checkpoint handler, logger and learning-rate schedule.
 
@@ -196,6 +215,9 @@ def _resumable(
             "save_all_checkpoints": True,
             "start_epoch": first,
             "patience": max_epochs + 1,
+            "eval_interval": _Interval.ending_with(
+                max_epochs - 1, every=arguments["eval_interval"]
+            ),
         }
         if first < max_epochs:
             try:

@@ -219,7 +219,7 @@ def _say_trained(result: TrainResult, console: Console) -> None:
     first = (
         "This training was finished before: nothing was done."
         if result.was_finished
-        else f"Trained {result.epochs} epochs in {minutes:.1f} min."
+        else f"Trained {result.epochs} epoch{'s' * (result.epochs != 1)} in {minutes:.1f} min."
     )
     stopped = " No improvement for long: stopped early." if result.stopped_early else ""
     e0s = ", ".join(f"{name} {energy:.3f}" for name, energy in result.e0s_ev.items())

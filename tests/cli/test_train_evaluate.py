@@ -154,7 +154,7 @@ optimisation: {{batch_size: 2, max_epochs: 1}}
     assert content["epochs"] == 1
     metrics = json.loads((tmp_path / "run" / "test" / "metrics.json").read_text())
     assert content["test"]["force_mae_mev_per_angstrom"] == metrics["force_mae_mev_per_angstrom"]
-    assert "Trained 1 epochs" in result.stderr
+    assert "Trained 1 epoch in" in result.stderr
     # The same command again finds everything done.
     again = call("train", config, "--json")
     assert json.loads(again.stdout)["was_finished"] is True

@@ -28,7 +28,7 @@ from moalloy_md.errors import (
     TrainingError,
 )
 from moalloy_md.potentials.loading import load_model, model_dtype, model_elements
-from moalloy_md.potentials.mace_options import epochs_to_run, mace_arguments
+from moalloy_md.potentials.mace_options import mace_arguments
 from moalloy_md.potentials.predict import predict
 from moalloy_md.potentials.reference_energies import average_e0s
 from moalloy_md.potentials.train import TrainingProgress, train
@@ -316,14 +316,22 @@ def test_data_that_changed_under_the_run(data, tmp_path, monkeypatch):
         train(configuration(tmp_path), tmp_path / "out")
 
 
-@pytest.mark.parametrize(("most", "every", "run"), [(10, 1, 10), (10, 3, 10), (9, 3, 7), (2, 5, 1)])
-def test_last_epoch_is_one_that_is_validated(data, most, every, run):
-    fit = configuration(
-        data, optimisation={"max_epochs": most, "validate_every_epochs": every}
-    ).optimisation
-    assert epochs_to_run(fit) == run
-    assert run <= most
-    assert (run - 1) % every == 0
+@pytest.mark.parametrize(("most", "every", "validated"), [(2, 5, [0, 1]), (5, 3, [0, 3, 4])])
+def test_all_epochs_are_trained_and_the_last_one_is_validated(
+    data, tmp_path, most, every, validated
+):
+    """Epochs are counted from 0 in the history."""
+    fit = {"max_epochs": most, "validate_every_epochs": every, "learning_rate": 0.02}
+    result = train(configuration(data, optimisation=fit), tmp_path / "out")
+    lines = (tmp_path / "out" / "history.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    assert [entry["epoch"] for entry in history] == validated
+    assert result.epochs == most
+    best = min(history, key=lambda entry: entry["loss"])
+    assert result.best_epoch == best["epoch"] + 1
+    # the rate falls from epoch to epoch, so all of them were trained
+    rates = [entry["learning_rate"] for entry in history]
+    np.testing.assert_allclose(rates, [0.02 * 0.02 ** (k / most) for k in validated], rtol=1e-6)
 
 
 def test_options_are_known_to_mace_torch(data):
