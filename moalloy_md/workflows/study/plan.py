@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from moalloy_md.config import validate
 from moalloy_md.datasets.frames import Frame
 from moalloy_md.datasets.split import Split, split_frames
 from moalloy_md.datasets.split_folder import write_split
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import DataError
+from moalloy_md.rundir import read_json, write_json
 from moalloy_md.workflows.study.config import (
     IidFolds,
     LodoFolds,
@@ -19,7 +21,7 @@ from moalloy_md.workflows.study.config import (
     split_protocol,
 )
 
-SPLITS, RUNS = "splits", "runs"
+SPLITS, RUNS, STUDY = "splits", "runs", "study.json"
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,32 @@ def make_runs(config: StudyConfig, folds: Sequence[Fold]) -> list[Run]:
                 )  # fmt: skip
                 runs.append(run if paradigm.kind != "refine" else _refining(config, run))
     return sorted(runs, key=lambda run: run.parent is not None)
+
+
+def write_study(out: Path, config: StudyConfig, runs: list[Run]) -> None:
+    """Write what each run needs to know."""
+    content = {
+        "config": config.model_dump(mode="json"),
+        "runs": [run.as_dict() for run in runs],
+    }
+    write_json(out / STUDY, content)
+
+
+def read_study(out: Path) -> tuple[StudyConfig, list[Run]]:
+    """Read what `write_study` wrote.
+
+    Raises
+    ------
+    RunDirectoryError
+        If there is no study in the folder, or its file is damaged.
+    """
+    content = read_json(out / STUDY)
+    config = validate(content["config"], StudyConfig, source=str(out / STUDY))
+    runs = []
+    for entry in content["runs"]:
+        del entry["name"]
+        runs.append(Run(**entry))
+    return config, runs
 
 
 def chains(runs: Sequence[Run]) -> list[list[Run]]:

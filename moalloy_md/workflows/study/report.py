@@ -8,8 +8,8 @@ from rich.table import Table
 
 from moalloy_md.errors import RunDirectoryError
 from moalloy_md.report.study import StudyReport, write_study_report
+from moalloy_md.workflows.study.plan import STUDY, read_study
 from moalloy_md.workflows.study.results import groups, means
-from moalloy_md.workflows.study.run import STUDY, read_study
 from moalloy_md.workflows.study.workflow import outcome, show_outcome
 
 _COLUMNS = (

@@ -8,39 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.config import validate
-from moalloy_md.rundir import RunDirectory, read_json, write_json
+from moalloy_md.rundir import RunDirectory
 from moalloy_md.workflows.simulate.plan import RunStatus, do_recorded, read_status
 from moalloy_md.workflows.study.config import Paradigm, StudyConfig, training
-from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run
-
-STUDY = "study.json"
-
-
-def write_study(out: Path, config: StudyConfig, runs: list[Run]) -> None:
-    """Write what each run needs to know."""
-    content = {
-        "config": config.model_dump(mode="json"),
-        "runs": [run.as_dict() for run in runs],
-    }
-    write_json(out / STUDY, content)
-
-
-def read_study(out: Path) -> tuple[StudyConfig, list[Run]]:
-    """Read what `write_study` wrote.
-
-    Raises
-    ------
-    RunDirectoryError
-        If there is no study in the folder, or its file is damaged.
-    """
-    content = read_json(out / STUDY)
-    config = validate(content["config"], StudyConfig, source=str(out / STUDY))
-    runs = []
-    for entry in content["runs"]:
-        del entry["name"]
-        runs.append(Run(**entry))
-    return config, runs
+from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run, read_study
+from moalloy_md.workflows.study.settings import SETTINGS, run_settings
 
 
 def status(out: Path, run: Run) -> RunStatus:
@@ -86,8 +58,9 @@ def do_run(out: Path, run: Run, *, watch: Callable[[Any], None] | None = None) -
     if status(out, run).state == "done":
         return True
 
-    def work(_: RunDirectory) -> None:
+    def work(directory: RunDirectory) -> None:
         config, _runs = read_study(out)
+        directory.update_manifest(**{SETTINGS: run_settings(config, run)})
         _do(out, run, config, watch)
 
     folder = out / RUNS / run.name

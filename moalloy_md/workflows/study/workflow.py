@@ -15,8 +15,17 @@ from moalloy_md.workflows.job_queue import job_queue, submit_array
 from moalloy_md.workflows.simulate.plan import Executor, Outcome, chosen_runs
 from moalloy_md.workflows.study.config import StudyConfig
 from moalloy_md.workflows.study.cost import CostLine, cost_table, show_costs
-from moalloy_md.workflows.study.plan import Run, chains, make_folds, make_runs, write_folds
-from moalloy_md.workflows.study.run import do_chain, do_run, read_study, status, write_study
+from moalloy_md.workflows.study.plan import (
+    Run,
+    chains,
+    make_folds,
+    make_runs,
+    read_study,
+    write_folds,
+    write_study,
+)
+from moalloy_md.workflows.study.run import do_chain, do_run, status
+from moalloy_md.workflows.study.settings import refuse_changed_settings
 from moalloy_md.workflows.training_bar import training_bar
 
 
@@ -57,7 +66,8 @@ def run_study(
     DataError
         If the cells cannot be read or split as asked.
     RunDirectoryError
-        If `out` holds something else, or a study of other cells.
+        If `out` holds something else, or a study of other cells, or if the settings of a run that
+        was begun have changed.
     """
     console = console or Console(stderr=True)
     config = load_config(path, StudyConfig)
@@ -67,6 +77,7 @@ def run_study(
     runs = make_runs(config, folds)
     chosen = chosen_runs(runs, only, separator="/")
     open_run(out, kind="study", config=_identity(frames))
+    refuse_changed_settings(out, config, runs)
     write_folds(folds, out)
     write_study(out, config, runs)
     todo = [run for run in chosen if status(out, run).state != "done"]
@@ -131,7 +142,7 @@ def _data(config: StudyConfig) -> Path:
 
 
 def _identity(frames: Sequence[Frame]) -> dict[str, Any]:
-    """Return what a study cannot change; paradigms and sizes may be added, each run is its own."""
+    """Return what no run may differ in; what each of them is made of, it says itself."""
     return {"data_sha256": dataset_hash(frames)}
 
 
