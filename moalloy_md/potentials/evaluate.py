@@ -10,15 +10,34 @@ import numpy as np
 from moalloy_md.config import Device, Engine
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset, write_dataset
 from moalloy_md.errors import RunDirectoryError
-from moalloy_md.potentials.dilute import may_be_partner
-from moalloy_md.potentials.evaluation import Numbers, Predicted, ShiftedErrors, numbers
+from moalloy_md.potentials.dilute import DiluteErrors, may_be_partner
+from moalloy_md.potentials.dilute_table import cells_of, dilute_rows
+from moalloy_md.potentials.evaluation import (
+    KINDS,
+    Numbers,
+    Predicted,
+    ShiftedErrors,
+    cells_by,
+    numbers,
+)
 from moalloy_md.potentials.metrics import ErrorMetrics, Interval
 from moalloy_md.potentials.parity_plot import ParityData, plot_parity
 from moalloy_md.potentials.predictors import Predictor, ProxyChoice, open_predictor
+from moalloy_md.potentials.proxy import pairs_text, proxies_of
 from moalloy_md.potentials.reference_energies import representative
-from moalloy_md.rundir import RunDirectory, now, open_run, read_json, sha256, write_json
+from moalloy_md.rundir import (
+    RunDirectory,
+    now,
+    open_run,
+    read_json,
+    sha256,
+    write_csv,
+    write_json,
+)
 
 METRICS, PREDICTIONS, PICTURE = "metrics.json", "predictions.extxyz", "parity.png"
+#: Energies of dilute alloys one by one, where there are any.
+DILUTE = "dilute.csv"
 #: Predictions for the cells of the training set that were used.
 TRAIN_PREDICTIONS = "train_predictions.extxyz"
 
@@ -69,7 +88,8 @@ def evaluate(
         Extended XYZ with ``REF_energy`` (eV) and ``REF_forces`` (eV/Å).
     out
         Run directory: ``metrics.json``, ``predictions.extxyz`` (``pred_energy``, eV, and
-        ``pred_forces``, eV/Å, beside everything that `data` holds) and ``parity.png``.
+        ``pred_forces``, eV/Å, beside everything that `data` holds), ``parity.png``, and
+        ``dilute.csv`` where the cells allow energies of dilute alloys.
     train
         Training set: the references of the elements are aligned on its cells for a second column
         of energy errors, and they stand for the host and single dopants in the energies of
@@ -124,7 +144,7 @@ def evaluate(
     test = _predict(predictor, frames, str(data), watch)
     trained = _predict(predictor, others, str(train), None) if others else None
     found = numbers(test, trained, n_models=predictor.n_models)
-    content = _content(found, predictor.proxies)
+    content = _content(found, test, trained, predictor.proxies)
     _write(run, test, trained, found, content)
     return _evaluation(content, run.path)
 
@@ -148,20 +168,50 @@ def _predict(
     return Predicted(frames, predictions, deviations)
 
 
-def _content(found: Numbers, proxies: Mapping[str, str]) -> dict[str, Any]:
-    """Everything that ``metrics.json`` says."""
+def _content(
+    found: Numbers, test: Predicted, train: Predicted | None, proxies: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything that ``metrics.json`` says; each entry with the proxies that took part in it."""
+    of_test = {"proxies": proxies_of(test.frames, proxies)}
+    of_all = {"proxies": dict(proxies)}  # the shifts are fitted to training cells too
     return {
         **found.metrics.as_dict(),
         "intervals_are": _INTERVALS_ARE,
-        "proxies": dict(proxies),
-        "shifted": None if found.shifted is None else found.shifted.as_dict(),
-        "oracle": None if found.oracle is None else found.oracle.as_dict(),
-        "dilute": {kind: errors.as_dict() for kind, errors in found.dilute.items()},
-        "committee": None if found.committee is None else found.committee.as_dict(),
-        "by_dopant": {name: m.as_dict() for name, m in found.by_dopant.items()},
-        "by_state": {name: m.as_dict() for name, m in found.by_state.items()},
-        "by_group": {name: m.as_dict() for name, m in found.by_group.items()},
+        **of_all,
+        "shifted": None if found.shifted is None else {**found.shifted.as_dict(), **of_all},
+        "oracle": None if found.oracle is None else {**found.oracle.as_dict(), **of_all},
+        "dilute": {
+            kind: _dilute_content(errors, test, train, proxies)
+            for kind, errors in found.dilute.items()
+        },
+        "committee": None if found.committee is None else {**found.committee.as_dict(), **of_test},
+        **{kind: _content_by(kind, found, test, proxies) for kind in KINDS},
     }
+
+
+def _content_by(
+    kind: str, found: Numbers, test: Predicted, proxies: Mapping[str, str]
+) -> dict[str, Any]:
+    cells = cells_by(kind, test.frames)
+    metrics: Mapping[str, ErrorMetrics] = getattr(found, kind)
+    return {
+        name: {
+            **m.as_dict(),
+            "proxies": proxies_of((test.frames[k] for k in cells[name]), proxies),
+        }
+        for name, m in metrics.items()
+    }
+
+
+def _dilute_content(
+    errors: DiluteErrors, test: Predicted, train: Predicted | None, proxies: Mapping[str, str]
+) -> dict[str, Any]:
+    content = errors.as_dict()
+    partners = [] if train is None else train.frames
+    cells = [cells_of(energy, test.frames, partners) for energy in errors.energies]
+    for entry, own in zip(content["energies"], cells, strict=True):
+        entry["proxies"] = proxies_of(own, proxies)
+    return {**content, "proxies": proxies_of((x for own in cells for x in own), proxies)}
 
 
 def _write(
@@ -172,24 +222,32 @@ def _write(
     content: dict[str, Any],
 ) -> None:
     shifts = {"shifted": found.shifted, "oracle": found.oracle}
-    write_dataset(run.path / PREDICTIONS, _with_predictions(test, shifts))
+    proxies = content["proxies"]
+    write_dataset(run.path / PREDICTIONS, _with_predictions(test, shifts, proxies))
     if train is not None:
-        write_dataset(run.path / TRAIN_PREDICTIONS, _with_predictions(train, {}))
-    plot_parity(_parity_data(test), found.metrics, run.path / PICTURE)
+        write_dataset(run.path / TRAIN_PREDICTIONS, _with_predictions(train, {}, proxies))
+    partners = [] if train is None else train.frames
+    write_csv(run.path / DILUTE, dilute_rows(found.dilute, test.frames, partners, proxies))
+    plot_parity(
+        _parity_data(test), found.metrics, run.path / PICTURE,
+        proxies=proxies_of(test.frames, proxies),
+    )  # fmt: skip
     write_json(run.path / METRICS, content)
     run.update_manifest(finished=now())
     run.finish_step("evaluate", {"metrics_sha256": sha256(run.path / METRICS)})
 
 
 def _with_predictions(
-    test: Predicted, shifts: Mapping[str, ShiftedErrors | None]
-) -> list[Frame]:  # fmt: skip
+    test: Predicted, shifts: Mapping[str, ShiftedErrors | None], proxies: Mapping[str, str]
+) -> list[Frame]:
     written = []
     for k, frame in enumerate(test.frames):
         atoms = frame.atoms.copy()
         atoms.info["group"] = frame.group  # a frame without a name is a group of its own
         atoms.info["pred_energy"] = float(test.predictions.energies_ev[k])
         atoms.arrays["pred_forces"] = test.predictions.forces[k]
+        if used := proxies_of([frame], proxies):
+            atoms.info["proxy"] = pairs_text(used)
         for name, errors in shifts.items():
             if errors is not None:
                 atoms.info[f"pred_energy_{name}"] = float(errors.shift.energies_ev[k])

@@ -1,6 +1,6 @@
 """The numbers of an evaluation: from frames and predictions, without reading a file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,14 @@ class ShiftedErrors:
         }
 
 
+#: The kinds of cells that have errors of their own, and the names that a cell counts to.
+KINDS: dict[str, Callable[[Frame], Iterable[str]]] = {
+    "by_dopant": lambda frame: sorted(frame.dopants or {frame.host}),
+    "by_state": lambda frame: [frame.state],
+    "by_group": lambda frame: [frame.group],
+}
+
+
 @dataclass(frozen=True)
 class Numbers:
     """Everything that is said about a model on a test set."""
@@ -87,7 +95,8 @@ def numbers(test: Predicted, train: Predicted | None, *, n_models: int = 1) -> N
     """
     frames, energies = test.frames, test.predictions.energies_ev
     everything = range(len(frames))
-    dopants = _by(frames, lambda frame: sorted(frame.dopants or {frame.host}))
+    cells = {kind: cells_by(kind, frames) for kind in KINDS}
+    dopants = cells["by_dopant"]
     shifted = oracle = None
     if train is not None:
         shift = reference_shift(
@@ -103,12 +112,11 @@ def numbers(test: Predicted, train: Predicted | None, *, n_models: int = 1) -> N
         metrics=_errors(test, everything),
         by_dopant={x: _errors(test, dopants[x]) for x in sorted(dopants, key=atomic_number)},
         by_state={
-            state: _errors(test, chosen)
-            for state, chosen in sorted(_by(frames, lambda frame: [frame.state]).items())
+            state: _errors(test, chosen) for state, chosen in sorted(cells["by_state"].items())
         },
         by_group={
             group: _errors(test, chosen, n_resamples=0)
-            for group, chosen in sorted(_by(frames, lambda frame: [frame.group]).items())
+            for group, chosen in sorted(cells["by_group"].items())
         },
         dilute=_dilute(test, train, energies),
         shifted=shifted,
@@ -117,10 +125,11 @@ def numbers(test: Predicted, train: Predicted | None, *, n_models: int = 1) -> N
     )
 
 
-def _by(frames: Sequence[Frame], keys: Any) -> dict[str, list[int]]:
+def cells_by(kind: str, frames: Sequence[Frame]) -> dict[str, list[int]]:
+    """Return the indices of the cells that count to each name of one of `KINDS`."""
     chosen: dict[str, list[int]] = {}
     for index, frame in enumerate(frames):
-        for key in keys(frame):
+        for key in KINDS[kind](frame):
             chosen.setdefault(key, []).append(index)
     return chosen
 

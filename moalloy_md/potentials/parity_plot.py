@@ -1,8 +1,9 @@
 """The picture of an evaluation: predicted against reference energies and force components."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from moalloy_md.potentials.metrics import ErrorMetrics
+from moalloy_md.potentials.proxy import pairs_text
 from moalloy_md.rundir import replacing
 
 FloatArray = NDArray[np.float64]
@@ -18,6 +20,10 @@ FloatArray = NDArray[np.float64]
 #: Okabe and Ito's colours, which people with colour blindness tell apart.
 _HOST_COLOUR, _DOPANT_COLOUR, _LINE_COLOUR = "#0072B2", "#D55E00", "#666666"
 _COMPONENT_COLOURS = ("#0072B2", "#D55E00", "#009E73")
+
+
+#: Characters of a line within a panel, beside the points.
+_NOTE_WIDTH = 26
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,10 @@ class ParityData:
     """Whether an atom is a dopant, ``(n_atoms,)``."""
 
 
-def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
+def plot_parity(
+    data: ParityData, metrics: ErrorMetrics, path: Path, *, proxies: Mapping[str, str]
+) -> None:
     """Draw predicted against reference energies and forces into a PNG file.
-
-    Three panels: energies; force components by direction; force components by kind of atom.
 
     Parameters
     ----------
@@ -51,10 +57,20 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
         The errors that are written into the panels.
     path
         The picture; an older one is replaced.
+    proxies
+        Elements of the cells that the model lacks, and which stand in for them: each panel says so.
     """
+    figure = parity_figure(data, metrics, proxies)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def parity_figure(data: ParityData, metrics: ErrorMetrics, proxies: Mapping[str, str]) -> Figure:
+    """Draw the panels: energies; force components by direction; the same by kind of atom."""
     figure = Figure(figsize=(10.5, 3.6), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
+    proxy = _proxy_lines(proxies)
     _panel(
         left,
         data.reference_energies,
@@ -64,7 +80,7 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
         note=(
             f"MAE {metrics.energy_mae_mev_per_atom:.1f} meV/atom\n"
             f"RMSE {metrics.energy_rmse_mev_per_atom:.1f} meV/atom\n"
-            f"{metrics.n_cells} cells, {metrics.n_groups} groups"
+            f"{metrics.n_cells} cells, {metrics.n_groups} groups{proxy}"
         ),
         size=16,
     )
@@ -82,7 +98,7 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
         note=(
             f"MAE {metrics.force_mae_mev_per_angstrom:.1f} meV/Å\n"
             f"RMSE {metrics.force_rmse_mev_per_angstrom:.1f} meV/Å\n"
-            f"mean |F| {metrics.mean_abs_force_mev_per_angstrom:.0f} meV/Å{quality}"
+            f"mean |F| {metrics.mean_abs_force_mev_per_angstrom:.0f} meV/Å{quality}{proxy}"
         ),
         size=5,
     )
@@ -93,11 +109,18 @@ def plot_parity(data: ParityData, metrics: ErrorMetrics, path: Path) -> None:
         data.predicted_forces.ravel(),
         (("host atoms", ~component), ("dopant atoms", component)),
         quantity="force component (eV/Å)",
-        note="",
+        note=proxy.lstrip("\n"),
         size=5,
     )
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return figure
+
+
+def _proxy_lines(proxies: Mapping[str, str]) -> str:
+    """Lines under a panel's errors, beginning with a line break; empty without proxies."""
+    if not proxies:
+        return ""
+    lines = wrap(f"proxy {pairs_text(proxies)}", _NOTE_WIDTH)
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _panel(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import torch
 
+from moalloy_md.datasets.frames import Frame
 from moalloy_md.elements import HOST, atomic_number, symbol
 from moalloy_md.errors import ConfigError, ModelError
 from moalloy_md.potentials.elements_subset import set_elements
@@ -118,6 +119,38 @@ def proxies_for(
     dopants = known - {host} or known
     missing = sorted(set(wanted) - known, key=atomic_number)
     return {x: given.get(x) or nearest_known(x, dopants) for x in missing}
+
+
+def proxies_of(cells: Iterable[Frame], proxies: Mapping[str, str]) -> dict[str, str]:
+    """Return those of `proxies` whose element is in one of the cells."""
+    elements = {x for frame in cells for x in frame.elements}
+    return {x: proxy for x, proxy in proxies.items() if x in elements}
+
+
+def pairs_text(proxies: Mapping[str, str]) -> str:
+    """Write proxies as the command line takes them: ``Al=V Zn=Fe``."""
+    return " ".join(f"{x}={proxy}" for x, proxy in proxies.items())
+
+
+def marked(name: str, proxies: Mapping[str, str]) -> str:
+    """Say beside the name of a number that it is one of proxies; `name` where there are none.
+
+    Parameters
+    ----------
+    name
+        What the number is of: an element, or words.
+    proxies
+        Those that took part in it.
+
+    Returns
+    -------
+    str
+        ``Al (proxy V)`` where `name` is the only element that has one, else ``all (proxy)``:
+        which they are, `pairs_text` says once for all.
+    """
+    if not proxies:
+        return name
+    return f"{name} (proxy {proxies[name]})" if set(proxies) == {name} else f"{name} (proxy)"
 
 
 def with_proxies(model: torch.nn.Module, proxies: Mapping[str, str]) -> None:

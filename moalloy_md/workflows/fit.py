@@ -16,6 +16,7 @@ from moalloy_md.potentials.committee import COMMITTEE, train_committee
 from moalloy_md.potentials.evaluate import Evaluation, evaluate
 from moalloy_md.potentials.evaluate_config import EvaluateConfig
 from moalloy_md.potentials.metrics import ErrorMetrics
+from moalloy_md.potentials.proxy import marked, pairs_text
 from moalloy_md.potentials.train import TrainResult, train
 from moalloy_md.potentials.train_config import TrainConfig
 from moalloy_md.rundir import read_json
@@ -137,36 +138,48 @@ def show_evaluation(evaluation: Evaluation, console: Console) -> None:
     for title in ("cells\n(groups)", *_COLUMNS.values(), "mean |F|\nmeV/Å", "R²\nof F"):
         table.add_column(title, justify="right", no_wrap=True)
     for name, metrics in evaluation.by_dopant.items():
-        proxy = evaluation.content["proxies"].get(name)
-        table.add_row(*_numbers(f"{name} (proxy {proxy})" if proxy else name, metrics))
+        proxies = evaluation.content["by_dopant"][name].get("proxies", {})
+        table.add_row(*_numbers(marked(name, proxies), metrics))
     table.add_section()
     whole = evaluation.metrics
-    table.add_row(*_numbers("all", whole), style="bold")
+    table.add_row(*_numbers(marked("all", _proxies_of_test(evaluation)), whole), style="bold")
     if whole.intervals:
         intervals = (whole.intervals[error] for error in _COLUMNS)
-        table.add_row("95 %", "", *(f"{i.low:.1f}–{i.high:.1f}" for i in intervals), "", "")
+        table.add_row("95 %", "", *(f"{_short(i.low)}–{_short(i.high)}" for i in intervals), "", "")
     console.print(table)
     for line in _lines_beside(evaluation):
         console.print(line, highlight=False, markup=False)
 
 
+def _proxies_of_test(evaluation: Evaluation) -> dict[str, str]:
+    entries = evaluation.content["by_dopant"].values()
+    return {x: y for entry in entries for x, y in entry.get("proxies", {}).items()}
+
+
 def _lines_beside(evaluation: Evaluation) -> list[str]:
     """Say what stands under the table."""
     whole, content = evaluation.metrics, evaluation.content
+    proxies = _proxies_of_test(evaluation)
     slope = "" if whole.force_slope is None else f" Slope of the forces {whole.force_slope:.2f}."
     explained = (
         "E: energy, F: force; 95 %: bootstrap interval over groups; R² of F: 0 is predicting zero. "
         "Force errors are over Cartesian components; over the lengths of the error vectors, as "
-        f"the paper writes them: MAE {whole.force_vector_mae_mev_per_angstrom:.1f}, "
+        f"{marked('the paper writes them', proxies)}: MAE {whole.force_vector_mae_mev_per_angstrom:.1f}, "
         f"RMSE {whole.force_vector_rmse_mev_per_angstrom:.1f} meV/Å.{slope}"
     )
     lines = [explained]
+    if content["proxies"]:
+        lines.append(
+            f"proxy ({pairs_text(content['proxies'])}): the model lacks the first element of each pair and "
+            "takes the second one in its place; a number so marked is the proxy's."
+        )
     for name, what in (("shifted", "references aligned"), ("oracle", "oracle")):
         if (found := content[name]) is not None:
             unseen = ", ".join(found["unseen"])
             known = f"; {unseen} not shifted" if unseen and name == "shifted" else ""
             lines.append(
-                f"Energy with the {what} ({found['fitted_on']}{known}): MAE "
+                f"{marked('Energy', found.get('proxies', {}))} with the {what} "
+                f"({found['fitted_on']}{known}): MAE "
                 f"{found['energy_mae_mev_per_atom']:.1f}, RMSE "
                 f"{found['energy_rmse_mev_per_atom']:.1f} meV/atom."
             )
@@ -174,8 +187,9 @@ def _lines_beside(evaluation: Evaluation) -> list[str]:
         line for kind in content["dilute"] if (line := _dilute(kind, content["dilute"][kind]))
     ]
     if (spread := content["committee"]) is not None:
+        n = spread["n_models"]
         lines.append(
-            f"Committee of {spread['n_models']}: they differ by "
+            f"{marked(f'Committee of {n}', spread.get('proxies', {}))}: they differ by "
             f"{spread['energy_mev_per_atom']:.1f} meV/atom and "
             f"{spread['force_mev_per_angstrom']:.1f} meV/Å (root mean square); error over that: "
             f"{_number(spread['energy_error_over_spread'])} and "
@@ -190,7 +204,8 @@ def _dilute(kind: str, found: Mapping[str, Any]) -> str:
     if not found["n"]:
         return ""
     count = f"{found['n']} energ{'y' if found['n'] == 1 else 'ies'}"
-    line = f"{kind.capitalize()} energy ({count}): MAE {found['mae_mev']:.0f} meV per cell"
+    what = marked(f"{kind.capitalize()} energy", found.get("proxies", {}))
+    line = f"{what} ({count}): MAE {found['mae_mev']:.0f} meV per cell"
     if found["mean_abs_mev"] is None:
         return f"{line}."
     return (
@@ -204,11 +219,16 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"
 
 
+def _short(value: float) -> str:
+    """Four digits are enough, and 80 columns have room for them."""
+    return f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
 def _numbers(name: str, metrics: ErrorMetrics) -> tuple[str, ...]:
     return (
         name,
         f"{metrics.n_cells} ({metrics.n_groups})",
-        *(f"{getattr(metrics, error):.1f}" for error in _COLUMNS),
+        *(_short(getattr(metrics, error)) for error in _COLUMNS),
         f"{metrics.mean_abs_force_mev_per_angstrom:.0f}",
         "–" if metrics.force_r2 is None else f"{metrics.force_r2:.2f}",
     )

@@ -1,5 +1,7 @@
 """Every number of an evaluation again from the files that it wrote, by other means."""
 
+import csv
+import io
 import json
 from collections import Counter
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import read, write
+from rich.console import Console
 from scipy.stats import spearmanr
 from support.models import calculator, random_model, save_model
 
@@ -20,7 +23,9 @@ from moalloy_md.errors import ConfigError, ModelError
 from moalloy_md.potentials.dilute import dilute_errors
 from moalloy_md.potentials.evaluate import evaluate
 from moalloy_md.potentials.evaluate_config import EvaluateConfig
-from moalloy_md.workflows.fit import _members
+from moalloy_md.potentials.metrics import error_metrics
+from moalloy_md.potentials.parity_plot import ParityData, parity_figure
+from moalloy_md.workflows.fit import _members, show_evaluation
 
 ELEMENTS = ("Ti", "V", "Zr", "Nb", "Mo", "Hf", "Ta", "W", "Re")
 SMALL = {"hidden": "4x0e", "max_ell": 1, "correlation": 2, "r_max": 3.5}
@@ -309,6 +314,95 @@ def test_proxies_stand_in_and_are_said(models, tmp_path):
     assert automatic.content["proxies"] == {"Al": "Re"}  # the nearest of these
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["config"]["proxies"] == {"Al": "V"}
+
+
+def test_every_number_of_a_proxy_says_so(models, tmp_path):
+    """Cells with Al, for which V stands in, and cells without: table, JSON, CSV and predictions."""
+    test, train = [], []
+    for k, symbols in enumerate([{3: "Al"}, {3: "Al", 9: "W"}, {5: "W"}, {}, {2: "Ti"}]):
+        atoms = bulk("Mo", "bcc", a=3.16, cubic=True).repeat(2)
+        for site, symbol in symbols.items():
+            atoms.symbols[site] = symbol
+        atoms.info |= {"REF_energy": -170.0 - 0.1 * k, "group": f"g{k}", "state": "ideal"}
+        atoms.arrays["REF_forces"] = np.full((16, 3), 0.01) * (-1) ** np.arange(16)[:, None]
+        (test if k != 3 else train).append(atoms)
+    write(tmp_path / "test.extxyz", test)
+    write(tmp_path / "train.extxyz", train)
+    found = evaluate(
+        model=models[:2], data=tmp_path / "test.extxyz", train=tmp_path / "train.extxyz",
+        out=tmp_path / "out", proxies={"Al": "V"},
+    )  # fmt: skip
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    said = {x: entry["proxies"] for x, entry in content["by_dopant"].items()}
+    assert said == {"Al": {"Al": "V"}, "W": {"Al": "V"}, "Ti": {}}
+    assert content["by_group"]["g2"]["proxies"] == {}
+    assert content["by_group"]["g1"]["proxies"] == {"Al": "V"}
+    for section in ("shifted", "oracle", "committee"):
+        assert content[section]["proxies"] == {"Al": "V"}
+    screen = Console(file=io.StringIO(), width=80)
+    show_evaluation(found, screen)
+    text = screen.file.getvalue()
+    for row in ("Al (proxy V)", "W (proxy)", "Ti ", "all (proxy)"):
+        assert any(line.lstrip().startswith(row) for line in text.splitlines()), row
+    for words in (
+        "proxy (Al=V): the model lacks", "Energy (proxy) with the references aligned",
+        "Energy (proxy) with the oracle", "Substitution energy (proxy)", "Binding energy (proxy)",
+        "Committee of 2 (proxy)", "the paper writes them (proxy)",
+    ):  # fmt: skip
+        assert words in text.replace("\n", " "), words
+    table = list(csv.DictReader((tmp_path / "out" / "dilute.csv").read_text().splitlines()))
+    assert {(row["kind"], row["dopants"]): row["proxy"] for row in table} == {
+        ("substitution", "Al"): "Al=V", ("substitution", "W"): "",
+        ("substitution", "Ti"): "", ("binding", "Al W"): "Al=V",
+    }  # fmt: skip
+    images = read(tmp_path / "out" / "predictions.extxyz", ":")
+    assert [atoms.info.get("proxy") for atoms in images] == ["Al=V", "Al=V", None, None]
+
+
+def test_proxies_are_written_into_the_panels():
+    rng = np.random.default_rng(0)
+    energies, forces = rng.normal(size=(2, 4)), rng.normal(size=(2, 8, 3))
+    data = ParityData(*energies, np.ones(4, bool), *forces, np.arange(8) % 2 == 0)
+    metrics = error_metrics(
+        reference_energies_ev=energies[0], predicted_energies_ev=energies[1],
+        reference_forces=forces[0], predicted_forces=forces[1],
+        n_atoms=np.full(4, 2), groups=list("abcd"), n_resamples=0,
+    )  # fmt: skip
+
+    def texts(proxies):
+        return [axes.texts[0].get_text() for axes in parity_figure(data, metrics, proxies).axes]
+
+    assert all("proxy Al=V Zn=Fe" in text for text in texts({"Al": "V", "Zn": "Fe"}))
+    assert not any("proxy" in text for text in texts({}))
+
+
+def test_dilute_energies_one_by_one(evaluated):
+    """Each line of the table again from the cells that it names."""
+    out, evaluation = evaluated
+    test = read(out / "predictions.extxyz", ":")
+    train = read(out / "train_predictions.extxyz", ":")
+    rows = list(csv.DictReader((out / "dilute.csv").read_text().splitlines()))
+    counts = Counter(row["kind"] for row in rows)
+    assert counts == {kind: e["n"] for kind, e in evaluation.content["dilute"].items() if e["n"]}
+    signs = {"substitution": (1, -1), "binding": (1, 1, -1, -1), "relaxation": (-1, 1)}
+    for row in rows:
+        cells = [test[int(k)] for k in row["test_frames"].split()]
+        cells += [train[int(k)] for k in row["train_frames"].split()]
+        # first the cell itself, then those with fewer dopants; single ones may change places
+        cells[1:] = sorted(cells[1:], key=lambda atoms: sum(x != "Mo" for x in atoms.symbols))
+        if len(cells) < len(signs[row["kind"]]):
+            cells.append(cells[-1])  # two equal dopants
+        for column, key in (("reference_mev", "REF_energy"), ("predicted_mev", "pred_energy")):
+            pairs = zip(signs[row["kind"]], cells, strict=True)
+            energy = 1000 * sum(sign * atoms.info[key] for sign, atoms in pairs)
+            assert float(row[column]) == pytest.approx(energy, abs=1e-3)
+        assert float(row["error_mev"]) == pytest.approx(
+            float(row["predicted_mev"]) - float(row["reference_mev"]), abs=2e-4
+        )
+        dopants = [x for x in cells[0].symbols if x != "Mo"]
+        assert sorted(row["dopants"].split()) == sorted(dopants)
+        if row["kind"] == "binding":
+            assert f"shell{row['shell']}" in cells[0].info["name"]
 
 
 def test_proxies_on_the_command_line():
