@@ -19,11 +19,11 @@ from moalloy_md.datasets.bundled import load_bundled
 from moalloy_md.errors import ConfigError, DataError, RunDirectoryError
 from moalloy_md.workflows.study.config import StudyConfig, training
 from moalloy_md.workflows.study.plan import Run, chains, make_folds, make_runs, read_study
-from moalloy_md.workflows.study.report import report_study
 from moalloy_md.workflows.study.run import do_chain, status
 from moalloy_md.workflows.study.workflow import outcome, plan_costs, run_study
 
 QUIET = Console(quiet=True)
+NEW_HF = {"protocol": "new-elements", "elements": ["Hf"]}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -161,6 +161,18 @@ def test_trainings_are_what_the_paradigm_says():
             {"paradigms": {"s": {"kind": "scratch"}}, "sizes": {"s": {}}},
             "sizes.s: expected a model or a foundation",
         ),
+        (
+            {"protocols": {"n": NEW_HF | {"proxies": {"Zr": "Ti"}}}},
+            "proxies: expected proxies of the new elements Hf, found one of Zr",
+        ),
+        (
+            {"protocols": {"n": NEW_HF | {"proxies": {"Hf": "Hf"}}}},
+            "expected for Hf an element that is not new, found Hf",
+        ),
+        (
+            {"protocols": {"n": NEW_HF | {"proxies": {"Hf": "Zz"}}}},
+            "Zz",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_named(changes, message):
@@ -251,7 +263,66 @@ def test_new_elements_are_evaluated_by_proxy_and_after_refining(tiny):
         assert metrics(tuned, name)["n_cells"] == metrics(refined, name)["n_cells"]
 
 
+@pytest.fixture(scope="module")
+def without_al(tiny):
+    """A foundation that does not know Al."""
+    return tiny.out / "runs/new/00/tuned/good/train/model.model"
+
+
+def test_proxies_by_configuration(tiny, without_al, tmp_path):
+    """Al by Ni, of zero-shot and fine-tuning, and as the start of refining; Cu is the nearest."""
+
+    def by_host(content):
+        content["sizes"] = {"small": {"foundation": str(without_al)}}
+        content["protocols"] = {"new": content["protocols"]["new"] | {"proxies": {"Al": "Ni"}}}
+
+    found = run_study(changed_study(tiny, tmp_path, by_host), out=tmp_path / "out", console=QUIET)
+    runs = {name: tmp_path / "out/runs/new/00" / name / "small" for name in ("zero-shot", "tuned")}
+    assert len(found.done) == 3, found.failed
+    for folder in runs.values():
+        metrics = json.loads((folder / "evaluate/metrics.json").read_text())
+        assert metrics["proxies"] == {"Al": "Ni"}
+        assert json.loads((folder / "evaluate-old/metrics.json").read_text())["proxies"] == {}
+    refined = tmp_path / "out/runs/new/00/refined/small/train/manifest.json"
+    assert json.loads(refined.read_text())["data"]["start"]["proxies"] == {"Al": "Ni"}
+
+
+def test_zero_shot_by_proxy_gives_the_numbers_of_the_proxy(tiny, without_al, tmp_path):
+    """Its energies are those of the same cells in which the proxy is what it stands for."""
+    from moalloy_md.potentials.loading import load_model
+    from moalloy_md.potentials.predict import predict
+
+    def zero_shot(content):
+        content["paradigms"] = {"zero-shot": {"kind": "zero-shot"}}
+        content["sizes"] = {"small": {"foundation": str(without_al)}}
+        content["protocols"] = {"new": content["protocols"]["new"]}
+
+    file = changed_study(tiny, tmp_path, zero_shot)
+    found = run_study(file, out=tmp_path / "out", console=QUIET)
+    assert found.done == ("new/00/zero-shot/small",), found.failed
+    cells_ = read(tmp_path / "out/runs/new/00/zero-shot/small/evaluate/predictions.extxyz", ":")
+    for atoms in cells_:
+        atoms.symbols[atoms.symbols == "Al"] = "Cu"
+    energies = predict(load_model(without_al), cells_, batch_size=8).energies_ev
+    # 10 meV of a cell: the screened Coulomb repulsion knows the real nuclei; another proxy is eV off
+    assert energies == pytest.approx([atoms.info["pred_energy"] for atoms in cells_], abs=0.01)
+
+
+def test_proxies_that_a_foundation_does_not_need_are_left_out(tiny, tmp_path):
+    def knows_all(content):
+        content["paradigms"] = {"zero-shot": {"kind": "zero-shot"}}
+        del content["sizes"]["late"]
+        content["protocols"] = {"new": content["protocols"]["new"] | {"proxies": {"Al": "Cu"}}}
+
+    run_study(changed_study(tiny, tmp_path, knows_all), out=tmp_path / "out", console=QUIET)
+    folder = tmp_path / "out/runs/new/00/zero-shot/good"
+    assert json.loads((folder / "run.json").read_text())["state"] == "done"
+    assert json.loads((folder / "evaluate/metrics.json").read_text())["proxies"] == {}
+
+
 def test_report_says_what_the_runs_say(tiny):
+    from moalloy_md.workflows.study.report import report_study
+
     report = report_study(tiny.out, QUIET)
     assert (report.n_runs, report.n_done) == (10, 4)
     folder = tiny.out / "report"
@@ -282,6 +353,8 @@ def test_the_same_command_retries_what_failed_and_nothing_else(tiny, emt_trainin
 
 
 def test_unknown_run_and_foreign_folder(tiny, tmp_path):
+    from moalloy_md.workflows.study.report import report_study
+
     with pytest.raises(ConfigError, match=r"--only: expected a run such as iid/00/.*found .idd"):
         run_study(tiny.folder / "study.yaml", out=tiny.out, only="idd", console=QUIET)
     (tmp_path / "mine.txt").write_text("x")

@@ -1,5 +1,6 @@
 """Settings of ``moalloy study``: paradigms × sizes × protocols × folds."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from moalloy_md.config import Device, DType, StrictModel, validate
 from moalloy_md.datasets.split import Iid, LodoRelaxed, LodoStrict
 from moalloy_md.errors import ConfigError
-from moalloy_md.potentials.train_config import MaceArchitecture, TrainConfig
+from moalloy_md.potentials.train_config import MaceArchitecture, Proxies, TrainConfig
 from moalloy_md.potentials.train_presets import PresetName
 from moalloy_md.workflows.job_queue import Slurm
 
@@ -89,6 +90,10 @@ class NewElementFolds(StrictModel):
     """Tag: this protocol."""
     elements: tuple[str, ...] = Field(min_length=1)
     """The new elements."""
+    proxies: Proxies = Field(default={})
+    """The known element that stands in for a new one, such as ``{Hf: Zr}``, where zero-shot and
+    fine-tuned models lack it, and whose weights it starts from in refining; for the others the
+    nearest known one in the periodic table."""
     repeats: int = Field(default=1, ge=1)
     """Folds, with the seeds seed, seed + 1 and so on."""
     seed: int = Field(default=0, ge=0)
@@ -99,6 +104,20 @@ class NewElementFolds(StrictModel):
     """Part of the others that validates."""
     frame_wise: bool = False
     """Draw single frames instead of whole groups."""
+
+    @model_validator(mode="after")
+    def _proxies_are_of_new_elements(self) -> "NewElementFolds":
+        new = ", ".join(self.elements)
+        for element, proxy in self.proxies.items():
+            if element not in self.elements:
+                raise ValueError(
+                    f"proxies: expected proxies of the new elements {new}, found one of {element}"
+                )
+            if proxy in self.elements:
+                raise ValueError(
+                    f"proxies: expected for {element} an element that is not new, found {proxy}"
+                )
+        return self
 
 
 Folds = Annotated[IidFolds | LodoFolds | NewElementFolds, Field(discriminator="protocol")]
@@ -176,7 +195,13 @@ class StudyConfig(StrictModel):
 
 
 def training(
-    paradigm: Paradigm, size: Size, *, train: Path, valid: Path, model: Path | None = None
+    paradigm: Paradigm,
+    size: Size,
+    *,
+    train: Path,
+    valid: Path,
+    model: Path | None = None,
+    proxies: Mapping[str, str] | None = None,
 ) -> TrainConfig:
     """Make the configuration of a training.
 
@@ -188,6 +213,8 @@ def training(
         The data.
     model
         The model to refine.
+    proxies
+        What new elements start from in refining, where the paradigm does not say it.
 
     Raises
     ------
@@ -204,6 +231,7 @@ def training(
         start["foundation"] = size.foundation
     else:
         start["model"] = str(model)
+        start["proxies"] = {**(proxies or {}), **start.get("proxies", {})}
     content = {
         "train": str(train),
         "valid": str(valid),

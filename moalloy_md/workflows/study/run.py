@@ -4,13 +4,13 @@ Everything that it needs is in the folder of the study, so it can be started by 
 machine of a cluster too, and again after a kill.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from moalloy_md.rundir import RunDirectory
 from moalloy_md.workflows.simulate.plan import RunStatus, do_recorded, read_status
-from moalloy_md.workflows.study.config import Paradigm, StudyConfig, training
+from moalloy_md.workflows.study.config import NewElementFolds, Paradigm, StudyConfig, training
 from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run, read_study
 from moalloy_md.workflows.study.settings import SETTINGS, run_settings
 
@@ -73,6 +73,7 @@ def _do(out: Path, run: Run, config: StudyConfig, watch: Callable[[Any], None] |
     paradigm, size = config.paradigms[run.paradigm], config.sizes[run.size]
     folder = out / RUNS / run.name
     split = out / SPLITS / run.split
+    proxies = _proxies(config, run)
     own = {"new-elements": "new" if paradigm.kind == "refine" else "old"}.get(run.kind, "")
     if paradigm.kind == "zero-shot":
         model: str | Path = size.foundation or ""  # StudyConfig makes sure that there is one
@@ -84,26 +85,34 @@ def _do(out: Path, run: Run, config: StudyConfig, watch: Callable[[Any], None] |
             train=split / own / "train.extxyz",
             valid=split / own / "valid.extxyz",
             model=parent,
+            proxies=proxies,
         ).model_copy(
             update={"device": config.device, "allow_failed_checks": config.allow_failed_checks}
         )
         model = train(settings, folder / "train", watch=watch).model
-    for name, part, proxies in _evaluations(run, paradigm):
-        _evaluate(config, model, split / part, folder / name, proxies=proxies)
+    for name, part, by_proxy in _evaluations(run, paradigm):
+        _evaluate(config, model, split / part, folder / name, proxies=proxies if by_proxy else None)
+
+
+def _proxies(config: StudyConfig, run: Run) -> dict[str, str]:
+    protocol = config.protocols[run.protocol]
+    return protocol.proxies if isinstance(protocol, NewElementFolds) else {}
 
 
 def _evaluations(run: Run, paradigm: Paradigm) -> list[tuple[str, str, bool]]:
-    """Name, part of the split, and whether proxies are needed, of each evaluation of a run."""
+    """Name, part of the split, and whether proxies may be needed, of each evaluation of a run."""
     if run.kind != "new-elements":
         return [("evaluate", "", False)]
-    both = [("evaluate", "new", False), ("evaluate-old", "old", False)]
-    if paradigm.kind == "fine-tune":
-        return [("evaluate", "new", True), ("evaluate-old", "old", False)]
-    return both
+    return [("evaluate", "new", paradigm.kind != "refine"), ("evaluate-old", "old", False)]
 
 
 def _evaluate(
-    config: StudyConfig, model: str | Path, split: Path, out: Path, *, proxies: bool
+    config: StudyConfig,
+    model: str | Path,
+    split: Path,
+    out: Path,
+    *,
+    proxies: Mapping[str, str] | None,
 ) -> None:
     from moalloy_md.potentials.evaluate import evaluate
 
@@ -112,7 +121,19 @@ def _evaluate(
         data=split / "test.extxyz",
         train=split / "train.extxyz",
         out=out,
-        proxies={} if proxies else None,
+        proxies=None if proxies is None else _of_unknown(model, proxies),
         device=config.device,
         batch_size=config.batch_size,
     )
+
+
+def _of_unknown(model: str | Path, proxies: Mapping[str, str]) -> dict[str, str]:
+    """Leave proxies out that a model does not need: a foundation may know the new elements."""
+    if not proxies:
+        return {}
+    from moalloy_md.potentials.foundations import open_model
+    from moalloy_md.potentials.predict import known_symbols
+
+    network, _ = open_model(model)
+    known = known_symbols(network)
+    return {x: proxy for x, proxy in proxies.items() if x not in known}
