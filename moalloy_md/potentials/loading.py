@@ -90,7 +90,27 @@ def model_heads(model: torch.nn.Module) -> list[str]:
 def save_model(model: torch.nn.Module, path: Path) -> None:
     """Write a ``.model`` file as mace-torch does: whole or not at all."""
     with replacing(path) as temporary, quiet_mace():
-        torch.save(model, temporary)
+        write_torch(model, temporary)
+
+
+def write_torch(content: Any, path: Path) -> None:
+    """Write what `torch.load` reads, with the system's error where it cannot be written.
+
+    ``torch.save`` to a path uses a writer of its own, which says ``unexpected pos 64 vs 0`` where
+    the disk is full.
+
+    Raises
+    ------
+    OSError
+        If there is no room, or the file may not be written.
+    """
+    try:
+        with path.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def resolve_device(device: Device) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from moalloy_md.potentials.reference_energies import in_order
 from moalloy_md.potentials.replay import label_replay, write_with_replay
 from moalloy_md.potentials.start import replay_elements
 from moalloy_md.potentials.train_config import Refine, TrainConfig
+from moalloy_md.potentials.training_failure import training_failure
 from moalloy_md.potentials.training_set import (
     TrainingSet,
     read_training_set,
@@ -50,31 +50,10 @@ MAIN_HEAD, REPLAY_HEAD = "Default", "pt_head"
 
 _PACKAGES = ("mace-torch", "e3nn", "torch", "numpy", "ase")
 _POLL_S = 0.2
-_TAIL_LINES = 25
 
 #: Not part of what makes two trainings the same: data are known by their hashes, and a folder may
 #: be moved.
 _PATHS = {"out", "train", "valid", "test"}
-
-_REPLAY_BY_HAND = (
-    "mace-torch cannot download the old cells (replay: mp): fetch "
-    "https://github.com/ACEsuit/mace-foundations/releases/download/mace_mp_0b/mp_traj_combined.xyz "
-    "on a machine that can, and put it as mp_traj_combinedxyz into mace-torch's cache "
-    "(~/.cache/mace, or mace in XDG_CACHE_HOME); or give the path of a dataset in replay"
-)
-
-#: What to look for in the log of a failed training, and what it means.
-_CAUSES = (
-    (r"FloatingPointError", "the loss is no longer a finite number: lower the learning rate"),
-    (r"out of memory|DefaultCPUAllocator: can't allocate", "out of memory: lower batch_size"),
-    (r"No space left on device", "the disk is full"),
-    (r"another trainer is at work", "another 'moalloy train' is still running in this folder"),
-    (
-        r"replay data or descriptors cached data not found and download failed",
-        _REPLAY_BY_HAND,
-    ),
-    (r"CUDA error|CUDA driver", "the CUDA device failed: check nvidia-smi, or use device cpu"),
-)
 
 
 @dataclass(frozen=True)
@@ -290,7 +269,7 @@ def _run_trainer(
                 if watch is not None:
                     watch(progress)
     if process.returncode != 0:
-        raise _failure(process.returncode, out / LOG)
+        raise training_failure(process.returncode, out / LOG)
 
 
 def _follow(
@@ -345,21 +324,6 @@ def _validation(line: str) -> dict[str, Any] | None:
     ):
         return None
     return entry
-
-
-def _failure(status: int, log: Path) -> TrainingError:
-    lines = log.read_text(errors="replace").splitlines()
-    start = max((i for i, line in enumerate(lines) if line.startswith("# ")), default=0)
-    text = "\n".join(lines[start + 1 :])
-    cause = next((meaning for pattern, meaning in _CAUSES if re.search(pattern, text)), None)
-    if cause is None and status == -9:
-        cause = "killed by the system, most likely for want of memory: lower batch_size"
-    tail = "\n".join(lines[start + 1 :][-_TAIL_LINES:])
-    return TrainingError(
-        f"expected mace-torch's trainer to finish, found that it ended with status {status}. "
-        f"Likely cause: {cause or 'see the end of its log'}.\n"
-        f"The end of {log}:\n{tail}"
-    )
 
 
 def _collect(out: Path, trainer: Path, data: TrainingSet) -> dict[str, Any]:

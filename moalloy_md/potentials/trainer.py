@@ -16,14 +16,16 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from moalloy_md.potentials.loading import write_torch
 from moalloy_md.potentials.quiet import known_warnings_ignored, quiet_mace
+from moalloy_md.potentials.training_failure import NO_ROOM, is_want_of_room
 from moalloy_md.rundir import replacing
 
 with quiet_mace():
@@ -133,7 +135,7 @@ class _Session:
             "torch_rng": torch.get_rng_state(),
         }
         with replacing(self._folder / RESUME) as temporary:
-            torch.save(resume, temporary)
+            write_torch(resume, temporary)
         if self._out_of_patience():
             raise _PatienceEndedError
 
@@ -278,7 +280,14 @@ def main(arguments: list[str]) -> None:
     with _alone_in(folder), known_warnings_ignored():
         mace.tools.train = _resumable(mace.tools.train, folder, patience_epochs)
         run_train.configure_model = _mended(run_train.configure_model)
-        run_train.run(mace.tools.build_default_arg_parser().parse_args(arguments[2:]))
+        try:
+            run_train.run(mace.tools.build_default_arg_parser().parse_args(arguments[2:]))
+        except Exception as error:
+            if not is_want_of_room(error):
+                raise
+            with suppress(OSError):  # the log is on the same disk
+                print(f"No space left on device: {error}", flush=True)  # noqa: T201  the log
+            sys.exit(NO_ROOM)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from moalloy_md.potentials.mace_options import mace_arguments
 from moalloy_md.potentials.predict import predict
 from moalloy_md.potentials.quiet import quiet_mace
 from moalloy_md.potentials.start import architecture_of, open_start
-from moalloy_md.potentials.train import _failure, train
+from moalloy_md.potentials.train import train
 from moalloy_md.potentials.train_config import FineTune, Scratch, TrainConfig
+from moalloy_md.potentials.training_failure import training_failure
 from moalloy_md.potentials.training_set import read_training_set
 
 KNOWN = ("Al", "Ti", "Ni", "Cu")
@@ -443,6 +444,9 @@ def test_cells_that_failed_the_check(emt_data, tmp_path):
     ("text", "cause"),
     [
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        # as torch 2.7 says it, writing to a path
+        ("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534", "disk is full"),
+        ("PytorchStreamWriter failed writing file data/3: file write failed", "disk is full"),
         (
             "Foundation model replay data or descriptors cached data not found and download failed",
             "put it as mp_traj_combinedxyz into mace-torch's cache",
@@ -452,7 +456,7 @@ def test_cells_that_failed_the_check(emt_data, tmp_path):
 def test_causes_that_the_log_shows(tmp_path, text, cause):
     log = tmp_path / "train.log"
     log.write_text(f"# started\n{text}\n")
-    error = _failure(1, log)
+    error = training_failure(1, log)
     assert isinstance(error, TrainingError)
     assert cause in str(error)
 
