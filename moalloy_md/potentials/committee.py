@@ -1,12 +1,12 @@
 """Committees: models that differ in their seed alone, whose disagreement estimates their error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from moalloy_md.potentials.train import TrainResult, Watch, identity, train
 from moalloy_md.potentials.train_config import TrainConfig
-from moalloy_md.rundir import now, open_run, write_json
+from moalloy_md.rundir import now, open_run, read_json, write_json
 
 #: Lists the models of a committee, relative to its folder.
 COMMITTEE = "committee.json"
@@ -30,6 +30,7 @@ def train_committee(
     *,
     watch: Watch | None = None,
     begin: Callable[[Member], None] = lambda _member: None,
+    refined: Sequence[Path] = (),
 ) -> list[TrainResult]:
     """Train ``config.committee`` models one after the other; the same call goes on after a kill.
 
@@ -45,6 +46,9 @@ def train_committee(
         Called after each validation.
     begin
         Called before each training.
+    refined
+        Models that the members refine, one each and from the first again where they are fewer;
+        all refine that of `config` if empty.
 
     Raises
     ------
@@ -60,8 +64,17 @@ def train_committee(
         begin(Member(k, config.committee, seed))
         fit = config.optimisation.model_copy(update={"seed": seed})
         member = config.model_copy(update={"optimisation": fit, "committee": 1})
+        if refined:
+            start = member.start.model_copy(update={"model": refined[k % len(refined)]})
+            member = member.model_copy(update={"start": start})
         results.append(train(member, out / f"{k:0{digits}d}", watch=watch))
     models = [str(result.model.relative_to(out)) for result in results]
     write_json(out / COMMITTEE, {"models": models})
     run.update_manifest(finished=now())
     return results
+
+
+def committee_models(folder: Path) -> list[Path]:
+    """Return the models of a committee by its folder; none where there is no finished committee."""
+    listed = folder / COMMITTEE
+    return [folder / name for name in read_json(listed)["models"]] if listed.is_file() else []

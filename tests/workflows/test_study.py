@@ -162,6 +162,10 @@ def test_trainings_are_what_the_paradigm_says():
             "sizes.s: expected a model or a foundation",
         ),
         (
+            {"paradigms": {"z": {"kind": "zero-shot", "committee": 2}}},
+            "paradigms.z.committee: expected none for zero-shot",
+        ),
+        (
             {"protocols": {"n": NEW_HF | {"proxies": {"Zr": "Ti"}}}},
             "proxies: expected proxies of the new elements Hf, found one of Zr",
         ),
@@ -318,6 +322,63 @@ def test_proxies_that_a_foundation_does_not_need_are_left_out(tiny, tmp_path):
     folder = tmp_path / "out/runs/new/00/zero-shot/good"
     assert json.loads((folder / "run.json").read_text())["state"] == "done"
     assert json.loads((folder / "evaluate/metrics.json").read_text())["proxies"] == {}
+
+
+def test_a_committee_goes_on_after_a_kill_in_its_second_member(
+    tiny, without_al, tmp_path, monkeypatch
+):
+    """Its errors are of the mean of its models, which is computed here from each alone."""
+    from moalloy_md.potentials import committee
+    from moalloy_md.potentials.loading import load_model
+    from moalloy_md.potentials.predict import predict
+
+    def of_two(content):
+        fit = {"max_epochs": 1, "batch_size": 2, "learning_rate": 0.05}
+        tuned = {"kind": "fine-tune", "optimisation": fit, "committee": 2}
+        content["paradigms"] = {"tuned": tuned, "refined": {**tuned, "kind": "refine"}}
+        content["sizes"] = {"small": {"foundation": str(without_al)}}
+        content["protocols"] = {"new": content["protocols"]["new"]}
+
+    file, out = changed_study(tiny, tmp_path, of_two), tmp_path / "out"
+    whole = committee.train
+
+    def killed(config, folder, **more):
+        if folder.name == "01":
+            raise KeyboardInterrupt
+        return whole(config, folder, **more)
+
+    monkeypatch.setattr(committee, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(file, out=out, console=QUIET)
+    monkeypatch.setattr(committee, "train", whole)
+    folder = out / "runs/new/00/tuned/small"
+    assert json.loads((folder / "run.json").read_text())["state"] == "begun"
+    first = (folder / "train/00/model.model").stat().st_mtime_ns
+    found = run_study(file, out=out, console=QUIET)
+    assert found.done == ("new/00/tuned/small", "new/00/refined/small"), found.failed
+    assert (folder / "train/00/model.model").stat().st_mtime_ns == first
+
+    images = read(folder / "evaluate-old/predictions.extxyz", ":")
+    energies = np.array([
+        predict(load_model(folder / f"train/{k:02d}/model.model"), images, batch_size=8).energies_ev
+        for k in range(2)
+    ])  # fmt: skip
+    per_atom = energies / [len(atoms) for atoms in images]
+    reference = np.array([atoms.info["REF_energy"] / len(atoms) for atoms in images])
+    metrics = json.loads((folder / "evaluate-old/metrics.json").read_text())
+    mae = 1000 * np.abs(per_atom.mean(axis=0) - reference).mean()
+    assert metrics["energy_mae_mev_per_atom"] == pytest.approx(mae, rel=1e-3)
+    spread = 1000 * np.sqrt((per_atom.std(axis=0, ddof=1) ** 2).mean())
+    assert metrics["committee"]["energy_mev_per_atom"] == pytest.approx(spread, rel=0.05, abs=1e-3)
+    assert metrics["committee"]["n_models"] == 2
+
+    hashes = [
+        json.loads((out / "runs/new/00" / name / "manifest.json").read_text())
+        for name in ("tuned/small/train/00", "tuned/small/train/01", "refined/small/train/01")
+    ]
+    # each member refines its own
+    assert hashes[2]["data"]["start"]["sha256"] == hashes[1]["model_sha256"]
+    assert hashes[1]["model_sha256"] != hashes[0]["model_sha256"]
 
 
 def test_report_says_what_the_runs_say(tiny):

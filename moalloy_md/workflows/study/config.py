@@ -33,6 +33,15 @@ class Paradigm(StrictModel):
     refines: str | None = None
     """For ``refine``: the name of the fine-tuning paradigm whose models are refined; the first one
     where null."""
+    committee: int | None = Field(default=None, ge=1)
+    """Models of each run, which differ in their seed: their mean is evaluated, and how well their
+    disagreement predicts its error; one model where null. Each of a refining committee refines a
+    model of its own of the fine-tuned one, as far as there are so many."""
+
+    @property
+    def n_models(self) -> int:
+        """Models of each run."""
+        return self.committee or 1
 
 
 class Size(StrictModel):
@@ -155,6 +164,12 @@ class StudyConfig(StrictModel):
                     f"found {name!r}: they become folders"
                 )
         self._check_refining()
+        for name, paradigm in self.paradigms.items():
+            if paradigm.kind == "zero-shot" and paradigm.n_models > 1:
+                raise ValueError(
+                    f"paradigms.{name}.committee: expected none for zero-shot, which trains nothing, "
+                    f"found {paradigm.committee}"
+                )
         for size_name, size in self.sizes.items():
             for name, paradigm in self.paradigms.items():
                 self._check_pair(name, paradigm, size_name, size)
@@ -239,6 +254,7 @@ def training(
         "optimisation": paradigm.optimisation,
         "dtype": paradigm.dtype,
         "preset": paradigm.preset,
+        "committee": paradigm.n_models,
     }
     return validate(content, TrainConfig, source="a training of the study")
 

@@ -6,13 +6,22 @@ machine of a cluster too, and again after a kill.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from moalloy_md.rundir import RunDirectory
 from moalloy_md.workflows.simulate.plan import RunStatus, do_recorded, read_status
 from moalloy_md.workflows.study.config import NewElementFolds, Paradigm, StudyConfig, training
 from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run, read_study
 from moalloy_md.workflows.study.settings import SETTINGS, run_settings
+
+if TYPE_CHECKING:
+    from moalloy_md.potentials.committee import Member
+    from moalloy_md.potentials.train import Watch
+
+    Begin = Callable[[Member], None]
+
+#: Folder of a run's training, or of its committee.
+TRAIN = "train"
 
 
 def status(out: Path, run: Run) -> RunStatus:
@@ -33,7 +42,9 @@ def do_chain(out: Path, names: list[str]) -> list[str]:
     return []
 
 
-def do_run(out: Path, run: Run, *, watch: Callable[[Any], None] | None = None) -> bool:
+def do_run(
+    out: Path, run: Run, *, watch: "Watch | None" = None, begin: "Begin" = lambda _member: None
+) -> bool:
     """Do one run, or what is left of it; a failure is written down, not raised.
 
     Parameters
@@ -44,6 +55,8 @@ def do_run(out: Path, run: Run, *, watch: Callable[[Any], None] | None = None) -
         Which one.
     watch
         As of `moalloy_md.potentials.train.train`.
+    begin
+        As of `moalloy_md.potentials.committee.train_committee`.
 
     Returns
     -------
@@ -61,37 +74,55 @@ def do_run(out: Path, run: Run, *, watch: Callable[[Any], None] | None = None) -
     def work(directory: RunDirectory) -> None:
         config, _runs = read_study(out)
         directory.update_manifest(**{SETTINGS: run_settings(config, run)})
-        _do(out, run, config, watch)
+        _do(out, run, config, watch, begin)
 
     folder = out / RUNS / run.name
     return do_recorded(folder, work, kind="study-run", config=run.as_dict())
 
 
-def _do(out: Path, run: Run, config: StudyConfig, watch: Callable[[Any], None] | None) -> None:
-    from moalloy_md.potentials.train import train
-
+def _do(out: Path, run: Run, config: StudyConfig, watch: "Watch | None", begin: "Begin") -> None:
     paradigm, size = config.paradigms[run.paradigm], config.sizes[run.size]
     folder = out / RUNS / run.name
     split = out / SPLITS / run.split
-    proxies = _proxies(config, run)
-    own = {"new-elements": "new" if paradigm.kind == "refine" else "old"}.get(run.kind, "")
     if paradigm.kind == "zero-shot":
-        model: str | Path = size.foundation or ""  # StudyConfig makes sure that there is one
+        models: list[str | Path] = [size.foundation or ""]  # StudyConfig makes sure of one
     else:
-        parent = None if run.parent is None else out / RUNS / run.parent / "train" / "model.model"
-        settings = training(
-            paradigm,
-            size,
-            train=split / own / "train.extxyz",
-            valid=split / own / "valid.extxyz",
-            model=parent,
-            proxies=proxies,
-        ).model_copy(
-            update={"device": config.device, "allow_failed_checks": config.allow_failed_checks}
-        )
-        model = train(settings, folder / "train", watch=watch).model
+        models = [*_train(out, run, config, watch, begin)]
+    proxies = _proxies(config, run)
     for name, part, by_proxy in _evaluations(run, paradigm):
-        _evaluate(config, model, split / part, folder / name, proxies=proxies if by_proxy else None)
+        _evaluate(
+            config, models, split / part, folder / name, proxies=proxies if by_proxy else None
+        )
+
+
+def _train(
+    out: Path, run: Run, config: StudyConfig, watch: "Watch | None", begin: "Begin"
+) -> list[Path]:
+    from moalloy_md.potentials.committee import committee_models, train_committee
+    from moalloy_md.potentials.train import MODEL, train
+
+    paradigm = config.paradigms[run.paradigm]
+    own = {"new-elements": "new" if paradigm.kind == "refine" else "old"}.get(run.kind, "")
+    split = out / SPLITS / run.split / own
+    refined: list[Path] = []
+    if run.parent is not None:
+        parent = out / RUNS / run.parent / TRAIN
+        refined = committee_models(parent) or [parent / MODEL]
+    settings = training(
+        paradigm,
+        config.sizes[run.size],
+        train=split / "train.extxyz",
+        valid=split / "valid.extxyz",
+        model=refined[0] if refined else None,
+        proxies=_proxies(config, run),
+    ).model_copy(
+        update={"device": config.device, "allow_failed_checks": config.allow_failed_checks}
+    )
+    folder = out / RUNS / run.name / TRAIN
+    if settings.committee == 1:
+        return [train(settings, folder, watch=watch).model]
+    results = train_committee(settings, folder, watch=watch, begin=begin, refined=refined)
+    return [result.model for result in results]
 
 
 def _proxies(config: StudyConfig, run: Run) -> dict[str, str]:
@@ -108,7 +139,7 @@ def _evaluations(run: Run, paradigm: Paradigm) -> list[tuple[str, str, bool]]:
 
 def _evaluate(
     config: StudyConfig,
-    model: str | Path,
+    models: list[str | Path],
     split: Path,
     out: Path,
     *,
@@ -117,11 +148,11 @@ def _evaluate(
     from moalloy_md.potentials.evaluate import evaluate
 
     evaluate(
-        model=model,
+        model=models,
         data=split / "test.extxyz",
         train=split / "train.extxyz",
         out=out,
-        proxies=None if proxies is None else _of_unknown(model, proxies),
+        proxies=None if proxies is None else _of_unknown(models[0], proxies),
         device=config.device,
         batch_size=config.batch_size,
     )

@@ -1,8 +1,9 @@
 """``moalloy study run``: all runs of a study, on this machine or as jobs of a cluster."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -27,6 +28,9 @@ from moalloy_md.workflows.study.plan import (
 from moalloy_md.workflows.study.run import do_chain, do_run, status
 from moalloy_md.workflows.study.settings import refuse_changed_settings
 from moalloy_md.workflows.training_bar import training_bar
+
+if TYPE_CHECKING:
+    from moalloy_md.potentials.committee import Member
 
 
 def run_study(
@@ -155,10 +159,16 @@ def _do_here(out: Path, todo: Sequence[Run], console: Console) -> None:
             )
             continue
         with training_bar(console) as watch:
-            finished = do_run(out, run, watch=watch)
+            finished = do_run(out, run, watch=watch, begin=partial(_say_member, console))
         if not finished:
             error = status(out, run).error or "another process is at work on it"
             console.print(f"  not done: {error}", style="red", markup=False)
+
+
+def _say_member(console: Console, member: "Member") -> None:
+    console.print(
+        f"  model {member.index + 1} of {member.n_members}, seed {member.seed}", highlight=False
+    )
 
 
 def _done(out: Path) -> set[str]:
