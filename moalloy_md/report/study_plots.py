@@ -27,6 +27,18 @@ class Panel:
     """Its errors, in words."""
 
 
+@dataclass(frozen=True)
+class CurvePoint:
+    """One point of a learning curve."""
+
+    n_train: float
+    """Training cells, the mean over folds."""
+    error: float
+    """Mean over folds."""
+    std: float
+    """Standard deviation over folds; 0 of a single one."""
+
+
 def parity_picture(panels: Sequence[Panel], quantity: str) -> bytes:
     """Draw predicted against reference ``energy`` (eV/atom) or ``force`` components (eV/Å).
 
@@ -58,8 +70,11 @@ def parity_picture(panels: Sequence[Panel], quantity: str) -> bytes:
         axes.set_title(panel.title, fontsize=8)
         axes.tick_params(labelsize=6)
         axes.locator_params(nbins=5)
+        # energies that are off by a constant lie in one corner: the words go into the other one
+        below = quantity == "energy" and np.mean(predicted - reference) > 0
         axes.text(
-            0.04, 0.96, panel.note, transform=axes.transAxes, ha="left", va="top", fontsize=6
+            *((0.96, 0.04) if below else (0.04, 0.96)), panel.note, transform=axes.transAxes,
+            ha="right" if below else "left", va="bottom" if below else "top", fontsize=6,
         )  # fmt: skip
         if quantity != "energy":
             axes.legend(loc="lower right", fontsize=6, frameon=False, handletextpad=0.1)
@@ -87,59 +102,78 @@ def _points(path: Path, quantity: str) -> tuple[FloatArray, FloatArray]:
 
 
 def lodo_bars(
-    errors: Mapping[str, Mapping[str, float]], *, ylabel: str, logarithmic: bool = True
+    errors: Mapping[str, Mapping[str, float]],
+    *,
+    ylabel: str,
+    marks: Mapping[str, Mapping[str, float]] | None = None,
 ) -> bytes:
-    """Draw bars by held-out element, one colour a series.
+    """Draw bars by held-out element, one colour a series, on a logarithmic axis.
 
     Parameters
     ----------
     errors
-        By series (such as ``strict: fine-tune small``), then by element.
+        By series (such as ``strict: fine-tune, small``), then by element.
     ylabel
         What is drawn.
-    logarithmic
-        Whether the axis is.
+    marks
+        Values to compare with, as `errors`: a line across each bar. The mean force, say.
     """
     elements = list(dict.fromkeys(x for series in errors.values() for x in series))
-    figure, (axes,) = new_figure(rows=1, height=3.2, width=max(7.2, 0.6 * len(elements)))
+    figure, (axes,) = new_figure(rows=1, height=3.4, width=max(7.2, 0.6 * len(elements)))
     width = 0.8 / max(len(errors), 1)
     for k, (name, series) in enumerate(errors.items()):
-        places = [elements.index(x) + (k - (len(errors) - 1) / 2) * width for x in series]
+        shift = (k - (len(errors) - 1) / 2) * width
+        places = [elements.index(x) + shift for x in series]
         axes.bar(places, list(series.values()), width, label=name, color=COLOURS[k % len(COLOURS)])
+        marked = (marks or {}).get(name, {})
+        axes.hlines(
+            list(marked.values()),
+            [elements.index(x) + shift - width / 2 for x in marked],
+            [elements.index(x) + shift + width / 2 for x in marked],
+            color="black", linewidth=1.6, label="mean |F|" if marked and not k else "",
+        )  # fmt: skip
     axes.set_xticks(range(len(elements)), elements)
     axes.set_ylabel(ylabel)
-    if logarithmic:
-        logarithmic_y(axes)
+    logarithmic_y(axes)
+    if values := [v for series in errors.values() for v in series.values() if v > 0]:
+        axes.set_ylim(bottom=0.5 * min(values))  # or the smallest would have no bar
     # above the plot: within it, it would lie on the bars
     figure.legend(loc="outside upper center", fontsize=7, frameon=False, ncols=3)
     return png(figure)
 
 
 def learning_curve(
-    curves: Mapping[str, Sequence[tuple[float, float, float]]], *, ylabel: str
+    curves: Mapping[str, Sequence[CurvePoint]],
+    *,
+    ylabel: str,
+    levels: Mapping[str, float] | None = None,
 ) -> bytes:
     """Draw errors against the number of training cells, both logarithmic.
 
     Parameters
     ----------
     curves
-        By series: number of training cells, mean error, standard deviation over folds (or 0).
+        By series.
     ylabel
         What is drawn.
+    levels
+        Values to compare with, by name: a dotted line each.
     """
-    figure, (axes,) = new_figure(rows=1, height=3.2)
+    figure, (axes,) = new_figure(rows=1, height=3.6)
     for k, (name, points) in enumerate(curves.items()):
-        n, error, spread = np.array(sorted(points)).T
+        n, error, spread = np.array(sorted((p.n_train, p.error, p.std) for p in points)).T
+        low = np.minimum(spread, 0.9 * error)  # a logarithmic axis has no zero
         axes.errorbar(
-            n, error, yerr=spread, marker="o", markersize=4, capsize=2, label=name,
+            n, error, yerr=(low, spread), marker="o", markersize=4, capsize=2, label=name,
             color=COLOURS[k % len(COLOURS)],
         )  # fmt: skip
+    for k, (name, level) in enumerate((levels or {}).items()):
+        axes.axhline(level, color=QUIET, linestyle=(":", "-.", "--")[k % 3], label=name)
     axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):  # 20, 30, 40: not 2 × 10¹
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
+    for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        formatter("{x:g}")  # 20, 30, 40: not 2 × 10¹
+    logarithmic_y(axes)
     axes.set_xlabel("training cells")
     axes.set_ylabel(ylabel)
-    axes.legend(fontsize=7, frameon=False)
+    figure.legend(loc="outside upper center", fontsize=7, frameon=False, ncols=3)
     return png(figure)

@@ -1,75 +1,49 @@
-"""The tables of a study's report: the paper's, with its rows beside ours."""
+"""Tables of a study's report beside those of held-out dopants and of dilute alloys."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-import numpy as np
+from moalloy_md.report.paper_tables import NEW_ELEMENTS, TABLE_1, PaperRow
+from moalloy_md.report.study_views import (
+    BESIDE_FORCES,
+    BLANK,
+    Cell,
+    Column,
+    Line,
+    TableView,
+    mean_cells,
+    titles,
+)
+from moalloy_md.workflows.study.results import Row, differences, groups, means, series_name
 
-from moalloy_md.elements import atomic_number
-from moalloy_md.report.paper_tables import NEW_ELEMENTS, TABLE_1, TABLE_2, PaperRow
-from moalloy_md.workflows.study.results import Mean, Row, groups, means, outlier
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table."""
-
-    text: str
-    hint: str = ""
-    """Which runs a number is of; shown when the pointer rests on it."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a table."""
-
-    cells: tuple[Cell, ...]
-    style: str = ""
-    """``paper`` for the paper's numbers, ``mean`` for a mean over the lines above."""
-
-
-@dataclass(frozen=True)
-class TableView:
-    """A table as the page and a CSV file show it."""
-
-    name: str
-    """Of the CSV file."""
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...] = field(default=())
-
-
-#: Columns of the table of random splits: title, number of `study_results.NUMBERS`, decimals.
-_IID = (
+_ENERGIES: tuple[Column, ...] = (
     ("E MAE (meV/atom)", "energy_mae_mev_per_atom", 2),
     ("E RMSE (meV/atom)", "energy_rmse_mev_per_atom", 2),
     ("E MAE, references aligned", "shifted_energy_mae_mev_per_atom", 2),
+)
+_FORCES: tuple[Column, ...] = (
     ("F MAE (meV/Å)", "force_mae_mev_per_angstrom", 2),
     ("F RMSE (meV/Å)", "force_rmse_mev_per_angstrom", 2),
+)
+#: Columns of the table of random splits.
+_IID = (
+    *_ENERGIES,
+    *_FORCES,
     ("F MAE, vectors", "force_vector_mae_mev_per_angstrom", 2),
-    ("mean |F|", "mean_abs_force_mev_per_angstrom", 1),
-    ("R² of F", "force_r2", 3),
-    ("slope of F", "force_slope", 2),
+    *BESIDE_FORCES,
 )
-_LODO = (
-    ("E MAE", "energy_mae_mev_per_atom", 2),
-    ("E RMSE", "energy_rmse_mev_per_atom", 2),
-    ("F MAE", "force_mae_mev_per_angstrom", 1),
-    ("F RMSE", "force_rmse_mev_per_angstrom", 1),
+_COMMITTEE: tuple[Column, ...] = (
+    ("energy: MAE (meV/atom)", "energy_mae_mev_per_atom", 2),
+    ("energy: RMSE (meV/atom)", "energy_rmse_mev_per_atom", 2),
+    ("energy: spread (meV/atom)", "committee_energy_mev_per_atom", 2),
+    ("energy: RMSE / spread", "committee_energy_error_over_spread", 2),
+    ("energy: rank correlation", "committee_energy_rank_correlation", 2),
+    ("force: MAE (meV/Å)", "force_mae_mev_per_angstrom", 1),
+    ("force: RMSE (meV/Å)", "force_rmse_mev_per_angstrom", 1),
+    *((f"force: {title}", key, decimals) for title, key, decimals in BESIDE_FORCES),
+    ("force: spread (meV/Å)", "committee_force_mev_per_angstrom", 1),
+    ("force: RMSE / spread", "committee_force_error_over_spread", 2),
+    ("force: rank correlation", "committee_force_rank_correlation", 2),
 )
-_ALIGNED = ("E MAE, aligned", "shifted_energy_mae_mev_per_atom", 2)
-_ORACLE = ("E MAE, oracle", "oracle_energy_mae_mev_per_atom", 2)
-_DILUTE = (
-    ("substitution MAE", "substitution_mae_mev", 0),
-    ("with references aligned", "shifted_substitution_mae_mev", 0),
-    ("binding MAE", "binding_mae_mev", 0),
-    ("mean |binding|", "binding_mean_abs_mev", 0),
-    ("sign right", "binding_sign_agreement", 2),
-    ("rank correlation", "binding_rank_correlation", 2),
-    ("relaxation MAE", "relaxation_mae_mev", 0),
-)
-_BLANK = Cell("–")
 
 
 def table_1(rows: Sequence[Row]) -> TableView | None:
@@ -79,12 +53,12 @@ def table_1(rows: Sequence[Row]) -> TableView | None:
         return None
     lines: list[Line] = []
     shown: list[PaperRow] = []
-    for (protocol, paradigm, size), members in groups(
-        chosen, "protocol", "paradigm", "size"
-    ).items():
+    for (protocol, _, size), members in groups(chosen, "protocol", "paradigm", "size").items():
         found = means(members)
-        name = Cell(f"{paradigm}, {size}", f"{len(members)} folds of {protocol}")
-        lines.append(Line((name, Cell(protocol), *_means(found, _IID), Cell(str(len(members))))))
+        name = Cell(series_name(members))
+        lines.append(
+            Line((name, Cell(protocol), *mean_cells(found, _IID), Cell(str(len(members)))))
+        )
         beside = [
             paper for paper in _paper_rows(members[0].paradigm_kind, size) if paper not in shown
         ]
@@ -93,7 +67,7 @@ def table_1(rows: Sequence[Row]) -> TableView | None:
     return TableView(
         name="table_1",
         title="Random splits (the paper's Table 1)",
-        columns=("model", "protocol", *(title for title, *_ in _IID), "folds"),
+        columns=("model", "protocol", *titles(_IID), "folds"),
         lines=tuple(lines),
         notes=(
             (
@@ -120,142 +94,69 @@ def _paper_line(paper: PaperRow) -> Line:
         "force_rmse_mev_per_angstrom": paper.force_rmse,
     }
     cells = (
-        Cell(f"{known[key][0]:.2f} ± {known[key][1]:.2f}") if key in known else _BLANK
+        Cell(f"{known[key][0]:.2f} ± {known[key][1]:.2f}") if key in known else BLANK
         for _, key, _ in _IID
     )
-    return Line((Cell(f"paper: {paper.name}"), _BLANK, *cells, _BLANK), "paper")
+    return Line((Cell(f"paper: {paper.name}"), BLANK, *cells, BLANK), "paper")
 
 
-def table_2(rows: Sequence[Row], named_outlier: str | None) -> list[TableView]:
-    """Errors by held-out dopant, as the paper's Table 2, one table a paradigm and size."""
-    chosen = [row for row in rows if row.kind.startswith("lodo")]
-    views = []
-    for (paradigm, size), members in groups(chosen, "paradigm", "size").items():
-        by_protocol = groups(members, "protocol")
-        columns = [
-            (f"{protocol}: {title}", key, decimals)
-            for (protocol,) in by_protocol
-            for title, key, decimals in _columns_of(by_protocol[protocol,])
-        ]
-        elements = sorted({row.label for row in members}, key=atomic_number)
-        lines = [_element_line(x, by_protocol) for x in elements]
-        lines += _mean_lines(by_protocol, named_outlier)
-        lines += _paper_means(by_protocol) if members[0].paradigm_kind == "fine-tune" else []
-        views.append(
-            TableView(
-                name=f"table_2_{paradigm}_{size}",
-                title=f"One dopant left out (the paper's Table 2): {paradigm}, {size}",
-                columns=("held out", *(title for title, *_ in columns)),
-                lines=tuple(lines),
-                notes=_lodo_notes(by_protocol),
-            )
-        )
-    return views
-
-
-def _columns_of(members: Sequence[Row]) -> tuple[tuple[str, str, int], ...]:
-    strict = members[0].kind == "lodo-strict"
-    return (*_LODO, _ALIGNED, _ORACLE) if strict else (*_LODO, _ALIGNED)
-
-
-def _element_line(element: str, by_protocol: Mapping[tuple[str, ...], Sequence[Row]]) -> Line:
-    cells = [Cell(element)]
-    for members in by_protocol.values():
-        of_element = [row for row in members if row.label == element]
-        found = means(of_element)
-        cells += _means(found, _columns_of(members))
-    return Line(tuple(cells))
-
-
-def _mean_lines(
-    by_protocol: Mapping[tuple[str, ...], Sequence[Row]], named_outlier: str | None
-) -> list[Line]:
-    everything, without = [Cell("MeanAll")], [Cell("mean without an outlier")]
-    for members in by_protocol.values():
-        columns = _columns_of(members)
-        everything += _means(means(members), columns)
-        left_out = outlier(members, named_outlier)
-        if left_out is None:
-            without += [_BLANK] * len(columns)
-            continue
-        rest = means([row for row in members if row.label != left_out])
-        cells = _means(rest, columns)
-        without += [Cell(f"{cell.text} (without {left_out})", cell.hint) for cell in cells[:1]]
-        without += cells[1:]
-    return [Line(tuple(everything), "mean"), Line(tuple(without), "mean")]
-
-
-def _paper_means(by_protocol: Mapping[tuple[str, ...], Sequence[Row]]) -> list[Line]:
-    """Means of the paper's rows over all its elements, and over those that are held out here."""
-    lines = []
-    elements = {row.label for members in by_protocol.values() for row in members}
-    shared = sorted(elements & TABLE_2["lodo-strict"].keys(), key=atomic_number)
-    for what, names in (("all 11", None), (", ".join(shared), shared)):
-        if names is not None and not names:
-            continue
-        cells = [Cell(f"paper, FT-Eq (Medium): mean of {what}")]
-        for members in by_protocol.values():
-            table = TABLE_2[members[0].kind]
-            values = np.array([table[x] for x in (names or table)])
-            many = len(values) > 1
-            cells += [
-                Cell(
-                    f"{values[:, k].mean():.{decimals}f}"
-                    + (f" ± {values[:, k].std(ddof=1):.{decimals}f}" if many else "")
-                )
-                for k, (_, _, decimals) in enumerate(_LODO)
-            ]
-            cells += [_BLANK] * (len(_columns_of(members)) - len(_LODO))
-        lines.append(Line(tuple(cells), "paper"))
-    return lines
-
-
-def _lodo_notes(by_protocol: Mapping[tuple[str, ...], Sequence[Row]]) -> tuple[str, ...]:
-    notes = [
-        (
-            "Energies in meV/atom, forces in meV/Å (components). MeanAll: mean ± standard deviation over "
-            "the held-out dopants."
-        )
-    ]
-    if any(members[0].kind == "lodo-strict" for members in by_protocol.values()):
-        notes.append(
-            "Aligned: with the references of the elements aligned on the training cells. That of a "
-            "strictly held-out dopant cannot be known from these, and stays the model's. Oracle: with it taken from the test's own labels, which nobody has in practice: what is "
-            "left is what the model gets wrong beside that constant."
-        )
-    kinds = {members[0].kind: protocol for (protocol,), members in by_protocol.items()}
-    if len(kinds) == 2:
-        notes.append("Where no cell has two different dopants the two protocols coincide.")
-    return tuple(notes)
-
-
-def table_dilute(rows: Sequence[Row]) -> TableView | None:
-    """Errors of the energies of dilute alloys, meV per cell; None where no cell allows any."""
-    names = [key for _, key, _ in _DILUTE]
-    chosen = [row for row in rows if any(row.numbers[name] is not None for name in names)]
+def table_learning_curve(rows: Sequence[Row]) -> TableView | None:
+    """Errors by the size of the training set; None where no protocol has several sizes."""
+    chosen = learning_rows(rows)
     if not chosen:
         return None
+    columns = (*_ENERGIES, *_FORCES, *BESIDE_FORCES)
     lines = []
-    keys = ("protocol", "fraction", "paradigm", "size", "evaluation")
-    for (protocol, fraction, paradigm, size, evaluation), members in groups(chosen, *keys).items():
-        if fraction != 1:
-            continue
-        part = " (old cells)" if evaluation == "evaluate-old" else ""
-        name = Cell(f"{paradigm}, {size}{part}")
-        lines.append(Line((name, Cell(protocol), *_means(means(members), _DILUTE))))
+    for (_, _, protocol, fraction), members in groups(
+        chosen, "paradigm", "size", "protocol", "fraction"
+    ).items():
+        trained = (
+            _over_folds([row.n_train for row in members]),
+            _over_folds([row.n_train_atoms for row in members]),
+        )
+        name = Cell(series_name(members))
+        cells = mean_cells(means(members), columns)
+        folds = Cell(str(len(members)))
+        lines.append(Line((name, Cell(protocol), Cell(f"{fraction:g}"), *trained, *cells, folds)))
     return TableView(
-        name="table_dilute",
-        title="Energies of dilute alloys",
-        columns=("model", "protocol", *(title for title, *_ in _DILUTE)),
+        name="table_learning_curve",
+        title="Learning curves",
+        columns=(
+            "model", "protocol", "fraction", "training cells", "training atoms", *titles(columns),
+            "folds",
+        ),
         lines=tuple(lines),
         notes=(
-            (
-                "In meV per cell, mean ± standard deviation over folds: differences of whole energies of "
-                "cells of the same shape, in which the partners of a held-out cell may be training cells. "
-                "Mean |binding| is the error of predicting no binding."
-            ),
+            ("Mean ± standard deviation over folds, whose training sets may differ in size where whole "
+            "groups are drawn. The test cells of a fold are the same for all its fractions."),
         ),
+    )  # fmt: skip
+
+
+def learning_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return rows of trained models under random splits with several sizes of the training set."""
+    trained = [row for row in rows if row.kind == "iid" and row.n_train is not None]
+    several = {
+        protocol
+        for (protocol,), members in groups(trained, "protocol").items()
+        if len({row.fraction for row in members}) > 1
+    }
+    protocols, models = (
+        list(dict.fromkeys(keys))
+        for keys in ((row.protocol for row in rows), ((row.paradigm, row.size) for row in rows))
     )
+    return sorted(
+        (row for row in trained if row.protocol in several),
+        key=lambda row: (
+            protocols.index(row.protocol), models.index((row.paradigm, row.size)), row.fraction,
+        ),
+    )  # fmt: skip
+
+
+def _over_folds(counts: Sequence[int | None]) -> Cell:
+    known = [count for count in counts if count is not None]
+    low, high = min(known), max(known)
+    return Cell(str(low) if low == high else f"{low}–{high}")
 
 
 def table_new(rows: Sequence[Row]) -> TableView | None:
@@ -263,42 +164,75 @@ def table_new(rows: Sequence[Row]) -> TableView | None:
     chosen = [row for row in rows if row.kind == "new-elements"]
     if not chosen:
         return None
+    columns = (*_ENERGIES, *_FORCES, *BESIDE_FORCES)
     lines = []
-    columns = (*_IID[:5], _IID[6], _IID[7])
-    keys = ("protocol", "paradigm", "size", "evaluation")
-    for (protocol, paradigm, size, evaluation), members in groups(chosen, *keys).items():
-        proxy = members[0].proxies
-        test = "old cells" if evaluation == "evaluate-old" else "cells with new elements"
-        name = f"{paradigm}, {size}" + (f", proxy {proxy}" if proxy else "")
-        cells = _means(means(members), columns)
-        lines.append(Line((Cell(name), Cell(protocol), Cell(test), *cells)))
-    for name, (mae, rmse) in NEW_ELEMENTS.items():
-        what = {"proxy": "paper: FT-Eq (Medium), proxy", "refined": "paper: refine-tuned"}[name]
-        blank = (_BLANK,) * (len(columns) - 2)
-        cells = (Cell(what), _BLANK, Cell("79 cells, nine elements"))
+    for (protocol, *_, evaluation), members in groups(
+        chosen, "protocol", "paradigm", "size", "evaluation"
+    ).items():
+        name = Cell(series_name(members))
+        old = evaluation == "evaluate-old"
+        test = Cell("old cells" if old else "cells with new elements")
+        folds = Cell(str(len(members)))
+        cells = mean_cells(means(members), columns)
+        lines.append(Line((name, Cell(protocol), test, *cells, folds)))
+        if old and (change := differences(members, chosen)):
+            shown = {key: mean for key, mean in change.items() if key != BESIDE_FORCES[0][1]}
+            cells = mean_cells(shown, columns, sign=True)
+            name = Cell(f"{series_name(members)}: forgotten")
+            what = Cell("old cells, less its parent")
+            n = Cell(str(max(mean.n for mean in change.values())))
+            lines.append(Line((name, Cell(protocol), what, *cells, n), "mean"))
+    for key, (mae, rmse) in NEW_ELEMENTS.items():
+        named = {"proxy": "paper: FT-Eq (Medium), proxy", "refined": "paper: refine-tuned"}[key]
+        cells = (Cell(named), BLANK, Cell("79 cells, nine elements"))
+        blank = (BLANK,) * (len(columns) - 2 + 1)
         lines.append(Line((*cells, Cell(f"{mae:.2f}"), Cell(f"{rmse:.2f}"), *blank), "paper"))
     return TableView(
         name="table_new_elements",
         title="New elements: by proxies, and after refining",
-        columns=("model", "protocol", "test", *(title for title, *_ in columns)),
+        columns=("model", "protocol", "test", *titles(columns), "folds"),
         lines=tuple(lines),
         notes=(
             (
                 "Proxy: the new element has the weights of another one, so the model cannot tell the two "
-                "apart. On the old cells it shows what refining made the model forget."
+                "apart. Forgotten: the errors on the old test cells of the refined model less those of the "
+                "model that it was refined from, fold by fold; above zero it forgot."
             ),
         ),
     )
 
 
-def _means(
-    found: Mapping[str, Mean], columns: Sequence[tuple[str, str, int]]
-) -> tuple[Cell, ...]:  # fmt: skip
-    return tuple(_mean_cell(found.get(key), decimals) for _, key, decimals in columns)
+def table_committee(rows: Sequence[Row]) -> TableView | None:
+    """How well the spread of committees predicts the error of their mean; None without any."""
+    chosen = [row for row in rows if row.numbers["committee_models"] is not None]
+    if not chosen:
+        return None
+    lines = []
+    keys = ("protocol", "fraction", "paradigm", "size", "evaluation")
+    for (protocol, fraction, *_, evaluation), members in groups(chosen, *keys).items():
+        if fraction != 1:
+            continue
+        found = means(members)
+        models = Cell(f"{found['committee_models'].mean:g}")
+        name = Cell(series_name(members) + of_old_cells(evaluation))
+        cells = mean_cells(found, _COMMITTEE)
+        lines.append(Line((name, Cell(protocol), models, *cells, Cell(str(len(members))))))
+    return TableView(
+        name="table_committee",
+        title="Committees: what their spread says of the error",
+        columns=("model", "protocol", "models", *titles(_COMMITTEE), "folds"),
+        lines=tuple(lines),
+        notes=(
+            (
+                "Errors are those of the committee's mean. Spread: root mean square over the cells (or the "
+                "components of the forces) of the standard deviation over the models. RMSE / spread is 1 "
+                "for a committee that knows its error and above 1 for one that is too sure; the rank "
+                "correlation is Spearman's of spread and error, over cells and over atoms."
+            ),
+        ),
+    )
 
 
-def _mean_cell(mean: Mean | None, decimals: int) -> Cell:
-    if mean is None:
-        return _BLANK
-    spread = "" if mean.std is None else f" ± {mean.std:.{decimals}f}"
-    return Cell(f"{mean.mean:.{decimals}f}{spread}", "\n".join(mean.runs))
+def of_old_cells(evaluation: str) -> str:
+    """Return what to put behind a model's name where the test cells are those without new elements."""
+    return " (old cells)" if evaluation == "evaluate-old" else ""

@@ -9,11 +9,17 @@ from rich.table import Table
 from moalloy_md.errors import RunDirectoryError
 from moalloy_md.report.study import StudyReport, write_study_report
 from moalloy_md.workflows.study.plan import STUDY, read_study
-from moalloy_md.workflows.study.results import groups, means
+from moalloy_md.workflows.study.results import groups, means, series_name
 from moalloy_md.workflows.study.workflow import outcome, show_outcome
 
 _COLUMNS = (
-    "folds", "E MAE\nmeV/atom", "aligned", "F MAE\nmeV/Å", "mean\n|F|", "binding\nmeV/cell",
+    ("energy_mae_mev_per_atom", "E MAE\nmeV/at.", 1),
+    ("shifted_energy_mae_mev_per_atom", "aligned", 1),
+    ("force_mae_mev_per_angstrom", "F MAE\nmeV/Å", 1),
+    ("mean_abs_force_mev_per_angstrom", "mean\n|F|", 0),
+    ("force_r2", "R²\nof F", 2),
+    ("force_slope", "slope", 2),
+    ("binding_mae_mev", "binding\nmeV", 0),
 )  # fmt: skip
 
 
@@ -40,22 +46,21 @@ def report_study(out: Path, console: Console) -> StudyReport:
         )
     config, runs = read_study(out)
     report = write_study_report(out, config, runs)
-    table = Table(box=SIMPLE, pad_edge=False)
-    for title in ("protocol", "model"):
-        table.add_column(title, overflow="fold")
-    for title in _COLUMNS:
-        table.add_column(title, justify="right", no_wrap=True)
     shown = [row for row in report.rows if row.fraction == 1 and row.evaluation == "evaluate"]
-    for (protocol, paradigm, size), members in groups(
-        shown, "protocol", "paradigm", "size"
-    ).items():
-        found = means(members)
-        names = (
-            "energy_mae_mev_per_atom", "shifted_energy_mae_mev_per_atom",
-            "force_mae_mev_per_angstrom", "mean_abs_force_mev_per_angstrom", "binding_mae_mev",
-        )  # fmt: skip
-        cells = [f"{found[name].mean:.1f}" if name in found else "–" for name in names]
-        table.add_row(protocol, f"{paradigm}, {size}", str(len(members)), *cells)
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    for title in ("folds", *(title for _, title, _ in _COLUMNS)):
+        table.add_column(title, justify="right", no_wrap=True)
+    for (protocol,), of_it in groups(shown, "protocol").items():
+        table.add_section()
+        table.add_row(protocol, style="bold")
+        for members in groups(of_it, "paradigm", "size").values():
+            found = means(members)
+            cells = [
+                f"{found[name].mean:.{decimals}f}" if name in found else "–"
+                for name, _, decimals in _COLUMNS
+            ]
+            table.add_row(series_name(members), str(len(members)), *cells)
     console.print(table)
     show_outcome(outcome(out, runs), console)
     console.print(f"Report: {report.page}", highlight=False, soft_wrap=True)
