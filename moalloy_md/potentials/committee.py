@@ -1,11 +1,12 @@
 """Committees: models that differ in their seed alone, whose disagreement estimates their error."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from moalloy_md.potentials.train import TrainResult, Watch, identity, train
+from moalloy_md.potentials.train import TrainResult, identity, train
 from moalloy_md.potentials.train_config import TrainConfig
+from moalloy_md.potentials.training_progress import TrainingProgress, Watch
 from moalloy_md.rundir import now, open_run, read_json, write_json
 
 #: Lists the models of a committee, relative to its folder.
@@ -43,7 +44,7 @@ def train_committee(
     out
         Folder to make: the training runs ``00``, ``01`` and so on, and ``committee.json``.
     watch
-        Called after each validation.
+        Called after each epoch; it says of which model, and the time that all of them need.
     begin
         Called before each training.
     refined
@@ -59,6 +60,7 @@ def train_committee(
     run = open_run(out, kind="committee", config=identity(config))
     digits = max(2, len(str(config.committee - 1)))
     results = []
+    of_members = None if watch is None else _Watch(watch, config.committee)
     for k in range(config.committee):
         seed = config.optimisation.seed + k
         begin(Member(k, config.committee, seed))
@@ -67,7 +69,9 @@ def train_committee(
         if refined:
             start = member.start.model_copy(update={"model": refined[k % len(refined)]})
             member = member.model_copy(update={"start": start})
-        results.append(train(member, out / f"{k:0{digits}d}", watch=watch))
+        if of_members is not None:
+            of_members.model = k + 1
+        results.append(train(member, out / f"{k:0{digits}d}", watch=of_members))
     models = [str(result.model.relative_to(out)) for result in results]
     write_json(out / COMMITTEE, {"models": models})
     run.update_manifest(finished=now())
@@ -78,3 +82,23 @@ def committee_models(folder: Path) -> list[Path]:
     """Return the models of a committee by its folder; none where there is no finished committee."""
     listed = folder / COMMITTEE
     return [folder / name for name in read_json(listed)["models"]] if listed.is_file() else []
+
+
+class _Watch:
+    """Says which model of how many a training is, and its pace before it has one of its own."""
+
+    def __init__(self, watch: Watch, n_models: int) -> None:
+        self._watch, self._n_models = watch, n_models
+        self._pace: float | None = None
+        self.model = 1
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        self._pace = progress.seconds_per_epoch or self._pace
+        self._watch(
+            replace(
+                progress,
+                model=self.model,
+                n_models=self._n_models,
+                seconds_per_epoch=self._pace,
+            )
+        )

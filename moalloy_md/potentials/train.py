@@ -1,12 +1,10 @@
 """Train a MACE model: mace-torch's trainer in a child process, in a run directory of ours."""
 
-import json
+import math
 import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from moalloy_md.potentials.replay import label_replay, write_with_replay
 from moalloy_md.potentials.start import replay_elements
 from moalloy_md.potentials.train_config import Refine, TrainConfig
 from moalloy_md.potentials.training_failure import training_failure
+from moalloy_md.potentials.training_progress import REPLAY_HEAD, Watch, follow
 from moalloy_md.potentials.training_set import (
     TrainingSet,
     read_training_set,
@@ -45,36 +44,17 @@ from moalloy_md.units import MEV_PER_EV
 MODEL, LOG, HISTORY = "model.model", "train.log", "history.jsonl"
 #: The model of a training with replay as mace-torch wrote it; ``model.model`` has the new head.
 BOTH_HEADS = "multihead.model"
-#: What mace-torch calls the heads of the data and of the old cells.
-MAIN_HEAD, REPLAY_HEAD = "Default", "pt_head"
+#: What mace-torch calls the head of the data.
+MAIN_HEAD = "Default"
 
 _PACKAGES = ("mace-torch", "e3nn", "torch", "numpy", "ase")
-_POLL_S = 0.2
+
+#: mace-torch adds 1e-9 eV/Å to the mean force that it divides by, per cent.
+_ALL_FORCES_ARE_ZERO = 1e7
 
 #: Not part of what makes two trainings the same: data are known by their hashes, and a folder may
 #: be moved.
 _PATHS = {"out", "train", "valid", "test"}
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """How far a training is, after each validation."""
-
-    epoch: int
-    """Epochs that are done."""
-    n_epochs: int
-    """Epochs that are to be done at most."""
-    loss: float
-    """Validation loss."""
-    energy_mae_mev_per_atom: float
-    """Mean absolute error of the energy per atom on the validation set."""
-    force_mae_mev_per_angstrom: float
-    """Mean absolute error of a force component on the validation set."""
-    seconds_left: float | None
-    """Estimate of the time left; None before the first epoch of this process is timed."""
-
-
-Watch = Callable[[TrainingProgress], None]
 
 
 @dataclass(frozen=True)
@@ -111,6 +91,11 @@ class TrainResult:
     """Time spent in training, over all processes that took part in it."""
     was_finished: bool
     """Whether an earlier command had finished it, so that nothing was done."""
+    mean_abs_force_mev_per_angstrom: float | None = None
+    """Mean absolute reference force component of the validation set: the error of predicting zero.
+    None in trainings that were finished before it was recorded, and where all forces are zero."""
+    force_r2: float | None = None
+    """``1 − Σ(F̂ − F)²/ΣF²`` over the components: 0 is no better than predicting zero. None as above."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -128,7 +113,7 @@ def train(config: TrainConfig, out: Path, *, watch: Watch | None = None) -> Trai
         Run directory: ``model.model``, ``manifest.json``, ``train.log`` and ``history.jsonl``
         (one line a validation; errors in eV/atom and eV/Å).
     watch
-        Called after each validation.
+        Called after each epoch.
 
     Raises
     ------
@@ -265,65 +250,11 @@ def _run_trainer(
         with running(
             command, cwd=trainer, env=environment, stdout=log, stderr=subprocess.STDOUT
         ) as process:
-            for progress in _follow(process, results, fit.max_epochs):
+            for progress in follow(process, results, fit.max_epochs):
                 if watch is not None:
                     watch(progress)
     if process.returncode != 0:
         raise training_failure(process.returncode, out / LOG)
-
-
-def _follow(
-    process: subprocess.Popen[str], results: Path, n_epochs: int
-) -> Iterator[TrainingProgress]:
-    """Yield the validations that the trainer writes down, until it ends."""
-    offset = results.stat().st_size if results.exists() else 0  # the rest is of killed runs
-    first: tuple[int, float] | None = None
-    ended = False
-    while not ended:
-        ended = process.poll() is not None  # read once more after the end
-        lines, offset = _complete_lines(results, offset)
-        for entry in map(_validation, lines):
-            if entry is None:
-                continue
-            epoch, clock = entry["epoch"] + 1, time.monotonic()
-            first = first or (epoch, clock)
-            pace = (clock - first[1]) / (epoch - first[0]) if epoch > first[0] else None
-            yield TrainingProgress(
-                epoch=epoch,
-                n_epochs=n_epochs,
-                loss=entry["loss"],
-                energy_mae_mev_per_atom=MEV_PER_EV * entry["mae_e_per_atom"],
-                force_mae_mev_per_angstrom=MEV_PER_EV * entry["mae_f"],
-                seconds_left=None if pace is None else pace * (n_epochs - epoch),
-            )
-        if not ended:
-            time.sleep(_POLL_S)
-
-
-def _complete_lines(path: Path, offset: int) -> tuple[list[str], int]:
-    """Lines that were added behind `offset`, without one that is still being written."""
-    if not path.exists():
-        return [], offset
-    with path.open("rb") as file:
-        file.seek(offset)
-        text = file.read()
-    complete = text[: text.rfind(b"\n") + 1]
-    return complete.decode().splitlines(), offset + len(complete)
-
-
-def _validation(line: str) -> dict[str, Any] | None:
-    """Return the entry of one validation after an epoch; None for all other lines."""
-    try:
-        entry: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:
-        return None  # the half-written last line of a killed run, with ours behind it
-    if (
-        entry.get("mode") != "eval"
-        or entry.get("epoch") is None
-        or entry.get("head") == REPLAY_HEAD
-    ):
-        return None
-    return entry
 
 
 def _collect(out: Path, trainer: Path, data: TrainingSet) -> dict[str, Any]:
@@ -354,9 +285,23 @@ def _collect(out: Path, trainer: Path, data: TrainingSet) -> dict[str, Any]:
         "energy_rmse_mev_per_atom": MEV_PER_EV * best["rmse_e_per_atom"],
         "force_mae_mev_per_angstrom": MEV_PER_EV * best["mae_f"],
         "force_rmse_mev_per_angstrom": MEV_PER_EV * best["rmse_f"],
+        **_size_of_forces(best),
         "e0s_ev": data.e0s_ev,
         "e0s_from": data.e0s_from,
         "unseen": data.unseen,
         "proxies": {} if data.start is None else data.start.proxies,
         "wall_s": summary["seconds"],
+    }
+
+
+def _size_of_forces(best: dict[str, float]) -> dict[str, float | None]:
+    """Return mean |F| and R² from what mace-torch says in per cent of the forces."""
+    mae, relative_mae = best["mae_f"], best.get("rel_mae_f", 0.0)
+    relative_rmse = best.get("rel_rmse_f", math.inf)
+    known = 0 < relative_mae < _ALL_FORCES_ARE_ZERO
+    return {
+        "mean_abs_force_mev_per_angstrom": MEV_PER_EV * mae / (relative_mae / 100)
+        if known
+        else None,
+        "force_r2": 1 - (relative_rmse / 100) ** 2 if known else None,
     }

@@ -83,6 +83,8 @@ class _Session:
         self._logger = arguments["logger"]
         self._main_head: str = list(arguments["valid_loaders"])[-1]  # whose loss mace-torch heeds
         self._other_heads: dict[str, float] = {}  # its last validations of the others
+        self._epoch: int | None = None  # being trained
+        self._losses: list[float] = []  # of its steps
         self._history: list[dict[str, float]] = []  # validations, the last one last
         self._best: dict[str, float] = {}
         self._best_weights: dict[str, torch.Tensor] = {}
@@ -91,13 +93,21 @@ class _Session:
     # -- as mace-torch's logger -------------------------------------------------------------
 
     def log(self, metrics: dict[str, Any]) -> None:
-        """Pass on to mace-torch's results file; remember the last validation."""
+        """Pass on to mace-torch's results file; remember the last epoch's steps and validation."""
+        if metrics["mode"] == "opt":
+            if metrics["epoch"] != self._epoch:
+                self._epoch, self._losses = metrics["epoch"], []
+            self._losses.append(float(metrics["loss"]))
         if metrics["mode"] == "eval" and metrics["epoch"] is not None:
-            numbers = {key: float(v) for key, v in metrics.items() if isinstance(v, float)}
+            numbers = {
+                key: float(v) for key, v in metrics.items() if isinstance(v, float | np.floating)
+            }
             head = metrics.get("head", self._main_head)
             if head == self._main_head:
                 rate = float(max(group["lr"] for group in self._optimizer.param_groups))
                 epoch = {"epoch": int(metrics["epoch"]), "learning_rate": rate}
+                if self._losses:  # of the epoch that is validated
+                    epoch["training_loss"] = float(np.mean(self._losses))
                 self._history.append({**epoch, **numbers, **self._other_heads})
             else:
                 self._other_heads |= {f"{head}_{key}": value for key, value in numbers.items()}

@@ -246,13 +246,22 @@ def _say_trained(result: TrainResult, console: Console) -> None:
     console.print(
         f"{first}{stopped} Kept epoch {result.best_epoch} of {result.epochs}: on the validation "
         f"set, energy MAE {result.energy_mae_mev_per_atom:.1f} meV/atom, force MAE "
-        f"{result.force_mae_mev_per_angstrom:.1f} meV/Å.\n"
+        f"{result.force_mae_mev_per_angstrom:.1f} meV/Å{_beside_force_error(result)}.\n"
         f"{result.n_parameters} parameters. Energies are counted from E0 (eV): {e0s}; "
         f"{result.e0s_from}.\n{_unseen(result)}"
         f"Model: {result.model}",
         highlight=False,
         markup=False,
         soft_wrap=True,
+    )
+
+
+def _beside_force_error(result: TrainResult) -> str:
+    if result.mean_abs_force_mev_per_angstrom is None or result.force_r2 is None:
+        return ""
+    return (
+        f" (mean |F| {result.mean_abs_force_mev_per_angstrom:.1f} meV/Å, R² {result.force_r2:.3f}: "
+        "0 is predicting zero)"
     )
 
 

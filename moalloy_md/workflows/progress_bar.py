@@ -44,7 +44,13 @@ def progress_bar(
         Whether the bar vanishes at the end.
     """
     if not console.is_terminal:
-        yield _Lines(console, count)
+        lines = Lines(console)
+
+        def print_line(done: int, total: int, state: str, *, is_end: bool) -> None:
+            said = count.format(done, total)
+            lines.show(said + (f": {state}" if state else ""), is_end=is_end)
+
+        yield print_line
         return
     columns = (
         TextColumn("{task.fields[count]}"),  # nothing before the total is known
@@ -62,15 +68,17 @@ def progress_bar(
         yield show
 
 
-class _Lines:
-    def __init__(self, console: Console, count: str) -> None:
-        self._console, self._count = console, count
+class Lines:
+    """Lines in a log file: the first, one every 30 s, and where something ends."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
         self._last = -_LINE_EVERY_S
 
-    def __call__(self, done: int, total: int, state: str, *, is_end: bool) -> None:
+    def show(self, text: str, *, is_end: bool) -> None:
+        """Print `text` if it is time for a line."""
         clock = time.monotonic()
         if clock - self._last < _LINE_EVERY_S and not is_end:
             return
         self._last = clock
-        text = self._count.format(done, total) + (f": {state}" if state else "")
         self._console.print(text, soft_wrap=True, highlight=False, markup=False)

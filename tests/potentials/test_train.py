@@ -7,14 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ase.io import write
-from rich.console import Console
 from support.cells import doped_cell
 from support.processes import pids_with
 from support.trainings import E0S, NETWORK, cells, configuration
@@ -31,9 +29,8 @@ from moalloy_md.potentials.loading import load_model, model_dtype, model_element
 from moalloy_md.potentials.mace_options import mace_arguments
 from moalloy_md.potentials.predict import predict
 from moalloy_md.potentials.reference_energies import average_e0s
-from moalloy_md.potentials.train import TrainingProgress, train
+from moalloy_md.potentials.train import train
 from moalloy_md.potentials.training_set import read_training_set
-from moalloy_md.workflows.training_bar import training_bar
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -90,17 +87,23 @@ def test_errors_are_those_of_the_kept_weights_on_the_validation_set(finished, da
     )
 
 
-def test_progress_and_history_tell_the_same(finished):
+def test_progress_and_history_tell_the_same(finished, data):
     out, result, seen = finished
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [progress.epoch for progress in seen] == [1, 2, 3]
     assert [entry["epoch"] for entry in history] == [0, 1, 2]
-    assert [progress.loss for progress in seen] == [entry["loss"] for entry in history]
+    assert [p.validation.loss for p in seen] == [entry["loss"] for entry in history]
+    assert [p.training_loss for p in seen] == [entry["training_loss"] for entry in history]
     assert seen[0].n_epochs == 3
     assert seen[-1].seconds_left == 0
     best = min(history, key=lambda entry: entry["loss"])
     assert result.best_epoch == best["epoch"] + 1
     assert result.force_mae_mev_per_angstrom == pytest.approx(1000 * best["mae_f"])
+    frames = read_dataset(data / "valid.extxyz")
+    reference = 1000 * np.concatenate([frame.forces for frame in frames])
+    assert result.mean_abs_force_mev_per_angstrom == pytest.approx(np.abs(reference).mean(), 1e-4)
+    expected = 1 - result.force_rmse_mev_per_angstrom**2 / np.mean(reference**2)
+    assert result.force_r2 == pytest.approx(expected, abs=1e-4)
     rates = [entry["learning_rate"] for entry in history]
     # exponential decay to 2 % after the last epoch
     np.testing.assert_allclose(rates, [0.01 * 0.02 ** (k / 3) for k in range(3)], rtol=1e-6)
@@ -361,30 +364,3 @@ def test_options_are_known_to_mace_torch(data):
     assert (parsed.pair_repulsion, parsed.ema, parsed.amsgrad, parsed.plot) == (
         False, False, True, False,
     )  # fmt: skip
-
-
-def progress(epoch, seconds_left=65.0):
-    return TrainingProgress(
-        epoch=epoch, n_epochs=9, loss=0.1234, energy_mae_mev_per_atom=5.67,
-        force_mae_mev_per_angstrom=43.21, seconds_left=seconds_left,
-    )  # fmt: skip
-
-
-def test_without_a_terminal_a_few_lines():
-    text = StringIO()
-    with training_bar(Console(file=text, width=200)) as watch:
-        for epoch in range(1, 10):
-            watch(progress(epoch))
-    lines = text.getvalue().splitlines()
-    assert len(lines) == 2  # the first and the last: 30 s lie between others
-    assert lines[0].startswith("epoch 1 of 9: validation loss 0.123, energy MAE 5.7 meV/atom")
-    assert lines[0].endswith("1:05 left")
-    assert lines[1].startswith("epoch 9 of 9")
-
-
-def test_on_a_terminal_a_bar():
-    text = StringIO()
-    with training_bar(Console(file=text, width=160, force_terminal=True)) as watch:
-        watch(progress(4, seconds_left=None))
-    assert "epoch 4 of 9" in text.getvalue()
-    assert "force MAE 43.2 meV/Å" in text.getvalue()
