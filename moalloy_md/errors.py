@@ -46,3 +46,7 @@ class RunDirectoryError(MoAlloyError):
 
 class RunDirectoryBusyError(RunDirectoryError):
     """Another process is at work in a run directory."""
+
+
+class RunFailedError(MoAlloyError):
+    """A run of many failed; its folder says why."""

@@ -45,7 +45,8 @@ def run_command(
         str | None, typer.Option(help="Name of a run, or the beginning of several.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what the runs would cost, and do none.")
+        bool,
+        typer.Option("--dry-run", help="Show what the runs that are left would cost, and do none."),
     ] = False,
 ) -> None:
     """Do all runs of a study that are not done; the same command goes on, and retries what failed.
@@ -57,10 +58,10 @@ def run_command(
     from moalloy_md.workflows.study.workflow import plan_costs, run_study, show_outcome
 
     console = Console()
-    if dry_run:
-        plan_costs(study, console)
-        return
     folder = out or study.with_suffix("")
+    if dry_run:
+        plan_costs(study, console, out=folder, only=only)
+        return
     found = run_study(study, out=folder, executor=executor.value, only=only, console=console)
     show_outcome(found, console)
     console.print(f"moalloy study report {folder}", highlight=False, markup=False)

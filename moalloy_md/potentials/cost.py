@@ -8,6 +8,7 @@ import torch
 from moalloy_md.config import Device
 from moalloy_md.datasets.frames import Frame
 from moalloy_md.elements import atomic_number
+from moalloy_md.errors import ModelError
 from moalloy_md.potentials.elements_subset import set_elements
 from moalloy_md.potentials.foundations import resolve_foundation
 from moalloy_md.potentials.loading import model_heads, resolve_device
@@ -44,18 +45,28 @@ def seconds_per_atom(
     -------
     float
         Seconds an atom and epoch, float32.
+
+    Raises
+    ------
+    ModelError
+        If the foundation cannot be had, or knows the elements of no cell.
     """
     target = resolve_device(device)
-    chosen = sorted(frames, key=lambda frame: frame.n_atoms)[-_BATCH:]
-    elements = in_order({x for frame in chosen for x in frame.elements})
     if isinstance(network, MaceArchitecture):
-        model = random_network(network, elements)
+        chosen = _largest(frames)
+        model = random_network(network, in_order({x for frame in chosen for x in frame.elements}))
     else:
         foundation = resolve_foundation(network)
-        model = foundation.network
-        known = [x for x in elements if x in foundation.elements]
-        set_elements(model, {z: z for z in map(atomic_number, known)})
-        chosen = [frame for frame in chosen if frame.elements <= set(known)]
+        model, known = foundation.network, set(foundation.elements)
+        chosen = _largest([frame for frame in frames if frame.elements <= known])
+        if not chosen:
+            raise ModelError(
+                f"{network}: expected a foundation that knows the elements of some training cells, "
+                f"found that each of the {len(frames)} has one that it lacks (it knows "
+                f"{', '.join(foundation.elements)}). Take another one"
+            )
+        elements = in_order({x for frame in chosen for x in frame.elements})
+        set_elements(model, {z: z for z in map(atomic_number, elements)})
     model = model.float().to(target).train()
     batch = make_batch(
         model, [frame.atoms for frame in chosen], head=model_heads(model)[0]
@@ -69,6 +80,10 @@ def seconds_per_atom(
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return min(times[1:]) / max(n_atoms, 1)
+
+
+def _largest(frames: Sequence[Frame]) -> list[Frame]:
+    return sorted(frames, key=lambda frame: frame.n_atoms)[-_BATCH:]
 
 
 def _step(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> None:

@@ -1,7 +1,13 @@
 """Studies: the plan of runs, what a failed one leaves, and a tiny one from end to end."""
 
+import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,15 +16,18 @@ import pytest
 import yaml
 from ase.io import read, write
 from rich.console import Console
+from support.processes import pids_with, wait_until
 from support.trainings import NETWORK, cells
 from typer.testing import CliRunner
 
 from moalloy_md.cli.app import app
-from moalloy_md.config import validate
+from moalloy_md.config import load_config, validate
 from moalloy_md.datasets.bundled import load_bundled
-from moalloy_md.errors import ConfigError, DataError, RunDirectoryError
+from moalloy_md.datasets.frames import Frame, read_dataset
+from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryError, RunFailedError
 from moalloy_md.workflows.study.config import StudyConfig, training
 from moalloy_md.workflows.study.plan import Run, chains, make_folds, make_runs, read_study
+from moalloy_md.workflows.study.preflight import check_runs
 from moalloy_md.workflows.study.run import do_chain, status
 from moalloy_md.workflows.study.workflow import outcome, plan_costs, run_study
 
@@ -538,6 +547,79 @@ def test_jobs_by_submitit(tiny, emt_training, tmp_path):
     assert len(list((tmp_path / "out" / "jobs").glob("*_log.out"))) == 2
 
 
+def test_a_failed_run_fails_its_job(tiny, tmp_path, monkeypatch):
+    """SLURM records the exit status of the process that submitit starts."""
+    import submitit
+
+    jobs = []
+    submitted = submitit.AutoExecutor.map_array
+
+    def remembered(self, *arguments):
+        jobs.extend(submitted(self, *arguments))
+        return jobs
+
+    def absent(content):
+        content["paradigms"] = {"zero-shot": {"kind": "zero-shot"}}
+        content["sizes"] = {"late": {"foundation": str(tmp_path / "absent.model")}}
+        content["protocols"] = {"iid": content["protocols"]["iid"]}
+
+    monkeypatch.setattr(submitit.AutoExecutor, "map_array", remembered)
+    file, out = changed_study(tiny, tmp_path, absent), tmp_path / "out"
+    found = run_study(file, out=out, executor="local", console=QUIET)
+    assert found.failed.keys() == {"iid/00/zero-shot/late"}
+    assert "absent.model: cannot be read" in jobs[0].exception().args[0]
+
+
+def test_a_foundation_that_lacks_elements_is_refused_before_the_first_run(
+    tiny, without_al, tmp_path
+):
+    def lacking(content):
+        content["sizes"] = {"small": {"foundation": str(without_al)}}
+
+    file, out = changed_study(tiny, tmp_path, lacking), tmp_path / "out"
+    message = (
+        r"sizes\.small: .*lacks Al \(it knows .*\), which paradigms .*tuned.* need\. Take another"
+    )
+    with pytest.raises(ModelError, match=message):
+        run_study(file, out=out, console=QUIET)
+    assert not out.exists()
+    with pytest.raises(ModelError, match=message):
+        plan_costs(file, QUIET, out=out)
+    check_runs(*planned_from(file, "new"), executor="here")  # there proxies stand in
+
+
+def planned_from(file, only):
+    config = load_config(file, StudyConfig)
+    folds = make_folds(config, read_dataset(config.data))
+    runs = [run for run in make_runs(config, folds) if run.name.startswith(only)]
+    return config, folds, runs
+
+
+def test_a_proxy_that_no_model_knows_is_refused_before_the_first_run(tiny, tmp_path):
+    def unknown(content):
+        content["sizes"].pop("late")
+        content["protocols"]["new"]["proxies"] = {"Al": "W"}
+
+    with pytest.raises(ModelError, match=r"protocols\.new\.proxies: expected for Al .*found W"):
+        run_study(changed_study(tiny, tmp_path, unknown), out=tmp_path / "out", console=QUIET)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("executor", ["here", "slurm"])
+def test_cuda_that_is_absent_is_refused_before_the_first_run(tiny, tmp_path, monkeypatch, executor):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setenv("PATH", str(tmp_path))  # no sbatch
+    file = changed_study(tiny, tmp_path, lambda content: content.update(device="cuda"))
+    # the nodes of a cluster may have what the machine that submits has not
+    error, message = {
+        "here": (ModelError, "device cuda: expected a CUDA device"),
+        "slurm": (RunDirectoryError, "expected SLURM on this machine"),
+    }[executor]
+    with pytest.raises(error, match=message):
+        run_study(file, out=tmp_path / "out", executor=executor, console=QUIET)
+    assert not (tmp_path / "out/runs").exists()
+
+
 def test_slurm_that_is_absent(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
@@ -585,7 +667,8 @@ def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("moalloy_md.workflows.study.run._do", broken)
-    assert do_chain(tiny.out, [run.name, "new/00/tuned/late"]) == [run.name]
+    with pytest.raises(RunFailedError, match=r"iid/00/tuned/late: expected it to be done"):
+        do_chain(tiny.out, [run.name, "new/00/tuned/late"])  # a job that ends so is a failed one
     found = status(tiny.out, run)
     assert found.state == "failed"
     assert "ZeroDivisionError: by zero" in found.error
@@ -597,6 +680,7 @@ def test_dry_run_times_a_step_of_each_size(tiny, tmp_path, emt_training):
     content = yaml.safe_load((tiny.folder / "study.yaml").read_text())
     content["paradigms"]["scratch"] = {
         "kind": "scratch",
+        "committee": 2,
         "optimisation": {"max_epochs": 40, "batch_size": 2},
     }
     content["sizes"] = {"one": {"foundation": str(emt_training[1].model), "model": NETWORK}}
@@ -604,15 +688,45 @@ def test_dry_run_times_a_step_of_each_size(tiny, tmp_path, emt_training):
     lines = plan_costs(tmp_path / "study.yaml", QUIET)
     by_name = {(line.protocol, line.paradigm): line for line in lines}
     scratch = by_name["iid", "scratch"]
-    assert (scratch.n_runs, scratch.max_epochs) == (1, 40)
+    assert (scratch.n_runs, scratch.n_models, scratch.max_epochs) == (1, 2, 40)
     assert scratch.seconds_per_epoch > 0
-    assert scratch.hours == pytest.approx(40 * scratch.seconds_per_epoch / 3600)
-    assert by_name["iid", "zero-shot"].hours == 0
+    zero_shot = by_name["iid", "zero-shot"]
+    assert scratch.beside_s > zero_shot.beside_s > 0  # it is tested too
+    seconds = 40 * scratch.seconds_per_epoch + scratch.beside_s
+    assert scratch.hours == pytest.approx(seconds / 3600)
+    assert (zero_shot.n_models, zero_shot.seconds_per_epoch) == (0, 0)
     assert not (tmp_path / "out").exists()
     answer = CliRunner().invoke(app, ["study", "run", str(tmp_path / "study.yaml"), "--dry-run"])
     assert answer.exit_code == 0, answer.output
     assert "at most" in answer.output
     assert not (tmp_path / "study").exists()
+
+
+def test_dry_run_counts_what_is_left(tiny, tmp_path):
+    seen = Console(record=True, width=120, file=io.StringIO())
+    file = changed_study(tiny, tmp_path, lambda content: content["sizes"].pop("late"))
+    lines = plan_costs(file, seen, out=tiny.out, only="iid")
+    assert lines == []
+    assert "2 chosen, 2 of them done, 0 left" in seen.export_text()
+    lines = plan_costs(file, QUIET, out=tmp_path / "out", only="iid/00/tuned")
+    assert [(line.paradigm, line.n_runs) for line in lines] == [("tuned", 1)]
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ConfigError, match=r"--only: expected a run such as"):
+        plan_costs(file, QUIET, out=tiny.out, only="idd")
+
+
+def test_step_is_timed_on_cells_that_the_foundation_knows(without_al):
+    from moalloy_md.potentials.cost import seconds_per_atom
+
+    larger = cells(9, 41, symbols=("Ni", "Al"))
+    images = [atoms.repeat((2, 1, 1)) for atoms in larger]  # the 8 largest
+    for atoms, old in zip(images, larger, strict=True):
+        atoms.info = dict(old.info)
+    unknown = [Frame(atoms) for atoms in images if "Al" in atoms.symbols]
+    known = [Frame(atoms) for atoms in cells(2, 42, symbols=("Ni", "Cu"))]
+    assert seconds_per_atom(str(without_al), unknown + known, device="cpu") > 0
+    with pytest.raises(ModelError, match=r"expected a foundation that knows .*found that each"):
+        seconds_per_atom(str(without_al), unknown, device="cpu")
 
 
 def test_mean_of_folds_by_hand():
@@ -660,3 +774,44 @@ def test_published_tables_hold_together():
 def test_run_names_are_folders():
     run = Run("iid", "iid", "00", 1.0, "iid/00", "tuned", "small", None)
     assert run.name == "iid/00/tuned/small"
+
+
+@pytest.mark.slow
+def test_a_killed_study_ends_as_an_unbroken_one(tiny, tmp_path):
+    """kill -9 on the command in the middle of a training: nobody survives, the same command goes on."""
+
+    def longer(content):
+        content["paradigms"] = {"tuned": content["paradigms"]["tuned"]}
+        content["paradigms"]["tuned"]["optimisation"] = {"max_epochs": 12, "batch_size": 2}
+        content["sizes"] = {"good": content["sizes"]["good"]}
+        content["protocols"] = {"iid": {"protocol": "iid", "repeats": 2}}
+
+    file = changed_study(tiny, tmp_path, longer)
+    out, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    code = "from moalloy_md.cli.app import app; app()"
+    command = [sys.executable, "-c", code, "study", "run", str(file), "--out", str(out)]
+    with (tmp_path / "log").open("w") as log:
+        parent = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
+        second = out / "runs/iid/01/tuned/good/train"
+        history = second / "trainer/state/history.jsonl"
+        wait_until(lambda: history.exists() and history.read_text().count("\n") >= 4, parent)
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    end = time.monotonic() + 10
+    while pids_with(str(out)):
+        assert time.monotonic() < end, "the trainer outlived its parent"
+        time.sleep(0.05)
+    first = out / "runs/iid/00/tuned/good"
+    before = files_below(first)
+    assert json.loads((second.parent / "run.json").read_text())["state"] == "begun"
+    assert not (second / "model.model").exists()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert files_below(first) == before
+
+    run_study(file, out=unbroken, console=QUIET)
+    for label in ("00", "01"):
+        metrics = [
+            json.loads((folder / f"runs/iid/{label}/tuned/good/evaluate/metrics.json").read_text())
+            for folder in (out, unbroken)
+        ]
+        assert metrics[0] == metrics[1]  # on one thread not a bit differs

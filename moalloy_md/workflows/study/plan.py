@@ -17,6 +17,7 @@ from moalloy_md.workflows.study.config import (
     IidFolds,
     LodoFolds,
     NewElementFolds,
+    Paradigm,
     StudyConfig,
     split_protocol,
 )
@@ -124,6 +125,20 @@ def make_runs(config: StudyConfig, folds: Sequence[Fold]) -> list[Run]:
                 )  # fmt: skip
                 runs.append(run if paradigm.kind != "refine" else _refining(config, run))
     return sorted(runs, key=lambda run: run.parent is not None)
+
+
+def training_part(run: Run, paradigm: Paradigm) -> str:
+    """Return the part of its split that a run trains on."""
+    if run.kind != "new-elements":
+        return ""
+    return "new" if paradigm.kind == "refine" else "old"
+
+
+def evaluations(run: Run, paradigm: Paradigm) -> list[tuple[str, str, bool]]:
+    """Name, part of the split, and whether proxies may be needed, of each evaluation of a run."""
+    if run.kind != "new-elements":
+        return [("evaluate", "", False)]
+    return [("evaluate", "new", paradigm.kind != "refine"), ("evaluate-old", "old", False)]
 
 
 def write_study(out: Path, config: StudyConfig, runs: list[Run]) -> None:

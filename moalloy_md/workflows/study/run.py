@@ -8,15 +8,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moalloy_md.errors import RunFailedError
 from moalloy_md.rundir import RunDirectory
 from moalloy_md.workflows.simulate.plan import RunStatus, do_recorded, read_status
-from moalloy_md.workflows.study.config import NewElementFolds, Paradigm, StudyConfig, training
-from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run, read_study
+from moalloy_md.workflows.study.config import NewElementFolds, StudyConfig, training
+from moalloy_md.workflows.study.plan import (
+    RUNS,
+    SPLITS,
+    Run,
+    evaluations,
+    read_study,
+    training_part,
+)
 from moalloy_md.workflows.study.settings import SETTINGS, run_settings
 
 if TYPE_CHECKING:
     from moalloy_md.potentials.committee import Member
-    from moalloy_md.potentials.train import Watch
+    from moalloy_md.potentials.training_progress import Watch
 
     Begin = Callable[[Member], None]
 
@@ -29,17 +37,28 @@ def status(out: Path, run: Run) -> RunStatus:
     return read_status(out / RUNS / run.name)
 
 
-def do_chain(out: Path, names: list[str]) -> list[str]:
-    """Do runs one after the other, as a job of a cluster does; return those that failed.
+def do_chain(out: Path, names: list[str]) -> None:
+    """Do runs one after the other, as a job of a cluster does.
 
     After a failure the others, which go on from it, are left alone.
+
+    Raises
+    ------
+    RunFailedError
+        If a run failed, whose status says so by then: the job has to end as a failed one, for the
+        scheduler's records. Not where another process is at work on it.
     """
     _, runs = read_study(out)
     by_name = {run.name: run for run in runs}
     for name in names:
-        if not do_run(out, by_name[name]):
-            return [name]
-    return []
+        if do_run(out, by_name[name]):
+            continue
+        found = status(out, by_name[name])
+        if found.state == "failed":
+            raise RunFailedError(
+                f"{out / RUNS / name}: expected it to be done, found: {found.error}"
+            )
+        return
 
 
 def do_run(
@@ -89,7 +108,7 @@ def _do(out: Path, run: Run, config: StudyConfig, watch: "Watch | None", begin: 
     else:
         models = [*_train(out, run, config, watch, begin)]
     proxies = _proxies(config, run)
-    for name, part, by_proxy in _evaluations(run, paradigm):
+    for name, part, by_proxy in evaluations(run, paradigm):
         _evaluate(
             config, models, split / part, folder / name, proxies=proxies if by_proxy else None
         )
@@ -102,8 +121,7 @@ def _train(
     from moalloy_md.potentials.train import MODEL, train
 
     paradigm = config.paradigms[run.paradigm]
-    own = {"new-elements": "new" if paradigm.kind == "refine" else "old"}.get(run.kind, "")
-    split = out / SPLITS / run.split / own
+    split = out / SPLITS / run.split / training_part(run, paradigm)
     refined: list[Path] = []
     if run.parent is not None:
         parent = out / RUNS / run.parent / TRAIN
@@ -128,13 +146,6 @@ def _train(
 def _proxies(config: StudyConfig, run: Run) -> dict[str, str]:
     protocol = config.protocols[run.protocol]
     return protocol.proxies if isinstance(protocol, NewElementFolds) else {}
-
-
-def _evaluations(run: Run, paradigm: Paradigm) -> list[tuple[str, str, bool]]:
-    """Name, part of the split, and whether proxies may be needed, of each evaluation of a run."""
-    if run.kind != "new-elements":
-        return [("evaluate", "", False)]
-    return [("evaluate", "new", paradigm.kind != "refine"), ("evaluate-old", "old", False)]
 
 
 def _evaluate(

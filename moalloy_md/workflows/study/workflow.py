@@ -25,6 +25,7 @@ from moalloy_md.workflows.study.plan import (
     write_folds,
     write_study,
 )
+from moalloy_md.workflows.study.preflight import check_runs
 from moalloy_md.workflows.study.run import do_chain, do_run, status
 from moalloy_md.workflows.study.settings import refuse_changed_settings
 from moalloy_md.workflows.training_bar import training_bar
@@ -69,6 +70,8 @@ def run_study(
         If the file is wrong, or no run has the name `only`.
     DataError
         If the cells cannot be read or split as asked.
+    ModelError
+        If CUDA is asked for and absent, or a foundation lacks elements that its runs need.
     RunDirectoryError
         If `out` holds something else, or a study of other cells, or if the settings of a run that
         was begun have changed.
@@ -80,6 +83,12 @@ def run_study(
     folds = make_folds(config, frames)
     runs = make_runs(config, folds)
     chosen = chosen_runs(runs, only, separator="/")
+    check_runs(
+        config,
+        folds,
+        [run for run in chosen if status(out, run).state != "done"],
+        executor=executor,
+    )
     open_run(out, kind="study", config=_identity(frames))
     refuse_changed_settings(out, config, runs)
     write_folds(folds, out)
@@ -96,19 +105,45 @@ def run_study(
     return outcome(out, chosen)
 
 
-def plan_costs(path: Path, console: Console) -> list[CostLine]:
-    """Show what the runs of a study would cost, by timing a training step of each size here.
+def plan_costs(
+    path: Path, console: Console, *, out: Path | None = None, only: str | None = None
+) -> list[CostLine]:
+    """Show what the runs that are not done would cost, by timing a training step of each size here.
+
+    Parameters
+    ----------
+    path
+        YAML file.
+    console
+        Where it is shown.
+    out
+        Folder of the study, in which runs may be done; nothing is written.
+    only
+        As in `run_study`.
 
     Raises
     ------
-    ConfigError, DataError, ModelError
+    ConfigError, DataError, ModelError, RunDirectoryError
         As `run_study`; and if a foundation cannot be had.
     """
     config = load_config(path, StudyConfig)
-    frames = read_dataset(_data(config))
-    folds = make_folds(config, frames)
-    lines = cost_table(config, folds, make_runs(config, folds))
-    show_costs(lines, console)
+    folds = make_folds(config, read_dataset(_data(config)))
+    runs = make_runs(config, folds)
+    todo = chosen = chosen_runs(runs, only, separator="/")
+    if out is not None:
+        out = Path(out).absolute()
+        refuse_changed_settings(out, config, runs)
+        todo = [run for run in chosen if status(out, run).state != "done"]
+        begun = sum(status(out, run).state == "begun" for run in todo)
+        console.print(
+            f"{len(runs)} runs, {len(chosen)} chosen, {len(chosen) - len(todo)} of them done, "
+            f"{len(todo)} left{f' ({begun} begun, counted whole)' if begun else ''}",
+            highlight=False,
+        )
+    check_runs(config, folds, todo, executor="here")
+    lines = cost_table(config, folds, todo)
+    if lines:
+        show_costs(lines, console)
     return lines
 
 
