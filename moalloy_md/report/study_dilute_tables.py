@@ -8,7 +8,14 @@ from moalloy_md.report.study_tables import of_old_cells
 from moalloy_md.report.study_views import BLANK, Cell, Column, Line, TableView, mean_cells, titles
 from moalloy_md.rundir import read_json
 from moalloy_md.workflows.study.plan import RUNS
-from moalloy_md.workflows.study.results import Row, groups, means, over_folds, series_name
+from moalloy_md.workflows.study.results import (
+    Row,
+    groups,
+    means,
+    over_folds,
+    pairs_text,
+    series_name,
+)
 
 _DILUTE: tuple[Column, ...] = (
     ("substitution: MAE", "substitution_mae_mev", 0),
@@ -38,6 +45,8 @@ class DiluteValue:
     n_atoms: int
     reference_mev: float
     predicted_mev: float
+    proxies: str = ""
+    """Elements of its cells for which others stood in, such as ``Hf=Zr``."""
 
 
 def read_dilute(out: Path, rows: Sequence[Row]) -> list[DiluteValue]:
@@ -53,8 +62,17 @@ def read_dilute(out: Path, rows: Sequence[Row]) -> list[DiluteValue]:
         content = read_json(out / RUNS / row.run / row.evaluation / "metrics.json")
         for kind, errors in content["dilute"].items():
             for energy in errors["energies"]:
-                names = ("name", "n_atoms", "reference_mev", "predicted_mev")
-                found.append(DiluteValue(row, kind, *(energy[name] for name in names)))
+                own = energy.get("proxies")  # those that took part in this energy
+                value = DiluteValue(
+                    row=row,
+                    kind=kind,
+                    name=energy["name"],
+                    n_atoms=energy["n_atoms"],
+                    reference_mev=energy["reference_mev"],
+                    predicted_mev=energy["predicted_mev"],
+                    proxies=row.proxies if own is None else pairs_text(own),
+                )
+                found.append(value)
     return found
 
 
@@ -66,7 +84,7 @@ def dilute_csv(values: Sequence[DiluteValue]) -> list[list[str]]:
     ]  # fmt: skip
     lines = [
         [
-            v.row.run, v.row.evaluation, v.row.proxies, v.kind, v.name,
+            v.row.run, v.row.evaluation, v.proxies, v.kind, v.name,
             *map(str, (v.n_atoms, v.reference_mev, v.predicted_mev)),
         ]
         for v in values
@@ -141,8 +159,7 @@ def table_dilute_energies(values: Sequence[DiluteValue]) -> TableView | None:
         notes=(
             ("In meV per cell: the reference's, and each model's mean ± standard deviation over the folds "
             "that test it. The energy of a substitution holds the difference of the elements' reference "
-            "energies. Proxy: other elements stood in for some of the test cells, as the tables above "
-            "say."),
+            "energies. Proxy Hf=Zr: Zr stood in for Hf in its cells."),
         ),
         folded=True,
     )  # fmt: skip
@@ -153,4 +170,6 @@ def _predicted(values: Sequence[DiluteValue]) -> Cell:
         return BLANK
     mean = over_folds([(v.row, v.predicted_mev) for v in values])
     (cell,) = mean_cells({"mev": mean}, (("", "mev", 0),))
-    return Cell(cell.text + (" (proxy)" if any(v.row.proxies for v in values) else ""), cell.runs)
+    proxies = dict.fromkeys(pair for v in values for pair in v.proxies.split())
+    label = f" (proxy {' '.join(proxies)})" if proxies else ""
+    return Cell(cell.text + label, cell.runs)

@@ -196,7 +196,7 @@ def table_new(rows: Sequence[Row]) -> TableView | None:
             (
                 "Proxy: the new element has the weights of another one, so the model cannot tell the two "
                 "apart. Forgotten: the errors on the old test cells of the refined model less those of the "
-                "model that it was refined from, fold by fold; above zero it forgot."
+                "model that it was refined from, fold by fold; errors above zero, and R² below, are forgotten."
             ),
         ),
     )

@@ -105,7 +105,7 @@ def mean_cell(mean: Mean | None, decimals: int, *, sign: bool = False) -> Cell:
     if mean is None:
         return BLANK
     spread = "" if mean.std is None else f" ± {mean.std:.{decimals}f}"
-    return Cell(f"{mean.mean:{'+' if sign else ''}.{decimals}f}{spread}", mean.runs)
+    return Cell(f"{mean.mean:{'+' if sign else ''}z.{decimals}f}{spread}", mean.runs)
 
 
 def titles(columns: Sequence[Column]) -> tuple[str, ...]:

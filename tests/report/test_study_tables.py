@@ -277,10 +277,10 @@ def test_proxies_are_named_in_every_table():
     assert {"Hf, proxy Hf=Zr", "W", "MeanAll, proxy Hf=Zr"} <= {
         one.cells[0].text for one in view.lines
     }
-    values = [DiluteValue(new, "substitution", "Hf, ideal", 16, 100.0, 90.0)]
-    assert table_dilute_energies(values).lines[0].cells[-1].text == "90 (proxy)"
+    values = [DiluteValue(new, "substitution", "Hf, ideal", 16, 100.0, -0.2, "Hf=Zr")]
+    assert table_dilute_energies(values).lines[0].cells[-1].text == "0 (proxy Hf=Zr)"
     header, first = dilute_csv(values)
-    assert first[header.index("proxies")] == "Hf=Zr V=Nb"
+    assert first[header.index("proxies")] == "Hf=Zr"
     assert summary([new], None)[0]["proxies"] == "proxy Hf=Zr V=Nb"
 
 

@@ -12,7 +12,7 @@ from moalloy_md.datasets.frames import hash_of_hashes
 from moalloy_md.datasets.split_folder import SUMMARY
 from moalloy_md.rundir import read_json
 from moalloy_md.workflows.study.config import StudyConfig
-from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run
+from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run, evaluations, training_part
 from moalloy_md.workflows.study.run import status
 
 #: Numbers of a row: where they are in ``metrics.json``.
@@ -119,14 +119,13 @@ def collect(out: Path, config: StudyConfig, runs: Sequence[Run]) -> list[Row]:
         if found.state != "done":
             continue
         folder = out / RUNS / run.name
-        kind = config.paradigms[run.paradigm].kind
-        for path in sorted(folder.glob("evaluate*/metrics.json")):
+        paradigm = config.paradigms[run.paradigm]
+        trained = summary_of(out / SPLITS / run.split / training_part(run, paradigm) / SUMMARY)
+        counts = None if paradigm.kind == "zero-shot" else trained["counts"]["train"]
+        parts = {name: part for name, part, _ in evaluations(run, paradigm)}
+        for path in (folder / name / "metrics.json" for name in parts):
             content = read_json(path)
-            trained, tested = (
-                summary_of(out / SPLITS / run.split / part / SUMMARY)
-                for part in _parts(run, kind, path.parent.name)
-            )
-            counts = None if kind == "zero-shot" else trained["counts"]["train"]
+            tested = summary_of(out / SPLITS / run.split / parts[path.parent.name] / SUMMARY)
             proxies = {**_proxies_kept(folder, trained), **content["proxies"]}
             rows.append(
                 Row(
@@ -137,9 +136,9 @@ def collect(out: Path, config: StudyConfig, runs: Sequence[Run]) -> list[Row]:
                     label=run.label,
                     fraction=run.fraction,
                     paradigm=run.paradigm,
-                    paradigm_kind=kind,
+                    paradigm_kind=paradigm.kind,
                     size=run.size,
-                    proxies=" ".join(f"{x}={y}" for x, y in proxies.items()),
+                    proxies=pairs_text(proxies),
                     wall_s=found.wall_s,
                     parent=run.parent,
                     n_train=None if counts is None else counts["frames"],
@@ -152,24 +151,15 @@ def collect(out: Path, config: StudyConfig, runs: Sequence[Run]) -> list[Row]:
     return rows
 
 
-def _parts(run: Run, paradigm_kind: str, evaluation: str) -> tuple[str, str]:
-    """Part of the split that a model is trained on, and the one that it is tested on."""
-    if run.kind != "new-elements":
-        return "", ""
-    trained = "new" if paradigm_kind == "refine" else "old"
-    return trained, "old" if evaluation == "evaluate-old" else "new"
-
-
 def _proxies_kept(folder: Path, trained: Mapping[str, Any]) -> dict[str, str]:
     """Proxies that a training began with for elements of which it then saw no cell.
 
     Such an element still has the weights of another one, if a foundation lacks a dopant that is
     strictly held out.
     """
-    manifest = folder / "train" / "manifest.json"
-    if not manifest.is_file():
-        return {}
-    given = _value(read_json(manifest), ("data", "start", "proxies")) or {}
+    given: dict[str, str] = {}
+    for manifest in sorted(folder.glob("train/**/manifest.json")):  # a committee has one a member
+        given |= _value(read_json(manifest), ("data", "start", "proxies")) or {}
     return {x: y for x, y in given.items() if x in trained["elements_not_in_train"]}
 
 
@@ -218,6 +208,11 @@ def groups(rows: Sequence[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
     for row in rows:
         found.setdefault(tuple(getattr(row, key) for key in keys), []).append(row)
     return found
+
+
+def pairs_text(proxies: Mapping[str, str]) -> str:
+    """Write proxies as a row has them: ``Hf=Zr V=Nb``."""
+    return " ".join(f"{x}={y}" for x, y in proxies.items())
 
 
 def proxy_label(rows: Iterable[Row]) -> str:
