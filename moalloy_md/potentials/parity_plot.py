@@ -22,6 +22,7 @@ _HOST_COLOUR, _DOPANT_COLOUR, _LINE_COLOUR = "#0072B2", "#D55E00", "#666666"
 _COMPONENT_COLOURS = ("#0072B2", "#D55E00", "#009E73")
 
 
+_PLACES = {"left": 0.06, "right": 0.99, "bottom": 0.13, "top": 0.97, "wspace": 0.24}
 #: Characters of a line within a panel, beside the points.
 _NOTE_WIDTH = 26
 
@@ -62,14 +63,15 @@ def plot_parity(
     """
     figure = parity_figure(data, metrics, proxies)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.savefig(temporary, format="png", pil_kwargs={"compress_level": 1})  # quick
 
 
 def parity_figure(data: ParityData, metrics: ErrorMetrics, proxies: Mapping[str, str]) -> Figure:
     """Draw the panels: energies; force components by direction; the same by kind of atom."""
-    figure = Figure(figsize=(10.5, 3.6), dpi=200, layout="constrained")
+    figure = Figure(figsize=(10.5, 3.6), dpi=200)
     FigureCanvasAgg(figure)
-    left, middle, right = figure.subplots(1, 3)
+    # places that fit these labels: matplotlib's own layout draws everything twice to find them
+    left, middle, right = figure.subplots(1, 3, gridspec_kw=_PLACES)
     proxy = _proxy_lines(proxies)
     _panel(
         left,
