@@ -142,21 +142,49 @@ def validations(out):
     return [int(n) for line in lines for n in re.findall(r'"mode": "eval", "epoch": (\d+)', line)]
 
 
+def started(kind, foundation, folder):
+    """Where a training of this kind starts, and what its optimisation has besides."""
+    tuned = {"kind": "fine-tune", "foundation": str(foundation)}
+    write(folder / "old.extxyz", cells(4, 7))
+    write(folder / "old_valid.extxyz", cells(2, 8))
+    old = str(folder / "old.extxyz")
+    if kind == "fine-tune":
+        return tuned, {}
+    if kind == "replay":
+        return {**tuned, "method": {"kind": "replay", "cells": old}}, {}
+    if kind == "multihead":
+        valid = str(folder / "old_valid.extxyz")
+        method = {"kind": "multihead", "replay": old, "replay_valid": valid}
+        return {**tuned, "method": method}, {"loss": "universal"}
+    return None, {"validate_every_epochs": 3} if kind == "rarely validated" else {}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and only Linux ends orphans")
-@pytest.mark.parametrize("kind", ["scratch", pytest.param("fine-tune", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "scratch",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("fine-tune", "rarely validated", "replay", "multihead")
+        ),
+    ],
+)
 def test_killed_training_goes_on_where_it_was(data, finished, tmp_path, kind):
     """kill -9 on the parent: nobody survives, and the end is that of an unbroken training."""
-    tuned = {"kind": "fine-tune", "foundation": str(finished[1].model)}
+    start, more = started(kind, finished[1].model, tmp_path)
+    every = more.get("validate_every_epochs", 1)
     # A schedule with a memory, and impatient: its state must survive the kill too.
     schedule = {"kind": "plateau", "patience_epochs": 1, "factor": 0.5}
     config = configuration(
         data,
-        start=tuned if kind == "fine-tune" else None,
+        start=start,
         optimisation={
             "max_epochs": 16,
             "learning_rate": 0.2,
             "energy_weight": 1.0,
             "schedule": schedule,
+            **more,
         },
     )
     out, unbroken = tmp_path / "killed", tmp_path / "unbroken"
@@ -180,7 +208,8 @@ def test_killed_training_goes_on_where_it_was(data, finished, tmp_path, kind):
 
     seen = []
     result = train(config, out, watch=seen.append)
-    assert seen[0].epoch - 1 in {done, done + 1}  # at most the one that was being saved, again
+    # at most what was trained since the last validation but one, if the last was being saved
+    assert seen[0].epoch - 2 in {done, done - every}
     assert seen[-1].epoch == 16
     assert result.epochs == 16
 
@@ -189,7 +218,8 @@ def test_killed_training_goes_on_where_it_was(data, finished, tmp_path, kind):
     def history(folder):
         lines = (folder / "history.jsonl").read_text().splitlines()
         entries = [json.loads(line) for line in lines]
-        return np.array([[e["epoch"], e["learning_rate"], e["loss"], e["mae_f"]] for e in entries])
+        keys = ("epoch", "learning_rate", "training_loss", "loss", "mae_f")
+        return np.array([[entry[key] for key in keys] for entry in entries])
 
     # The same operations in the same order on one thread: not a bit differs.
     np.testing.assert_array_equal(history(out), history(unbroken))
