@@ -124,7 +124,7 @@ void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int c
 // Edges done together, so that sums over edges are loaded and stored once for all of them.
 constexpr int kTogether = 4;
 
-template <class Real, int L1, int L3, int N, int Span>
+template <class Real, int L1, int L3, int N>
 inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, int width,
                          const Real *const *sender, const Real *coupled, Real *message,
                          int message_stride)
@@ -133,21 +133,21 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
   const Real *data[N];
   MOALLOY_UNROLL
   for (int e = 0; e < N; ++e) data[e] = rows + static_cast<long>(edges.knot[first + e]) * 3 * width;
-  for (int k = 0; k < width; k += Span * kWidth<Real>) {
-    Vec<Real> total[n3][Span];
+  for (int k = 0; k < width; k += kSpan * kWidth<Real>) {
+    Vec<Real> total[n3][kSpan];
     MOALLOY_UNROLL
     for (int m3 = 0; m3 < n3; ++m3) MOALLOY_UNROLL
-    for (int v = 0; v < Span; ++v)
+    for (int v = 0; v < kSpan; ++v)
       total[m3][v] = load(message + m3 * message_stride + k + v * kWidth<Real>);
     MOALLOY_UNROLL
     for (int e = 0; e < N; ++e) {
       const Real *at = in_table(data[e], k);
-      Vec<Real> radial[Span] = {};
+      Vec<Real> radial[kSpan] = {};
       MOALLOY_UNROLL
       for (int q = 0; q < 6; ++q) {
         const Vec<Real> w = splat(edges.weight[q * edges.stride + first + e]);
         MOALLOY_UNROLL
-        for (int v = 0; v < Span; ++v) {
+        for (int v = 0; v < kSpan; ++v) {
           const Vec<Real> row = table_row(at + v * kWidth<Real>, q, width);
           radial[v] = q == 0 ? w * row : radial[v] + w * row;
         }
@@ -156,20 +156,20 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
       const Real *c = coupled + first + e;
       MOALLOY_UNROLL
       for (int m1 = 0; m1 < n1; ++m1) {
-        Vec<Real> x[Span];
+        Vec<Real> x[kSpan];
         MOALLOY_UNROLL
-        for (int v = 0; v < Span; ++v) x[v] = radial[v] * load(u + m1 * width + v * kWidth<Real>);
+        for (int v = 0; v < kSpan; ++v) x[v] = radial[v] * load(u + m1 * width + v * kWidth<Real>);
         MOALLOY_UNROLL
         for (int m3 = 0; m3 < n3; ++m3) {
           const Vec<Real> factor = splat(c[(m1 * n3 + m3) * edges.stride]);
           MOALLOY_UNROLL
-          for (int v = 0; v < Span; ++v) total[m3][v] += factor * x[v];
+          for (int v = 0; v < kSpan; ++v) total[m3][v] += factor * x[v];
         }
       }
     }
     MOALLOY_UNROLL
     for (int m3 = 0; m3 < n3; ++m3) MOALLOY_UNROLL
-    for (int v = 0; v < Span; ++v)
+    for (int v = 0; v < kSpan; ++v)
       store(message + m3 * message_stride + k + v * kWidth<Real>, total[m3][v]);
   }
 }
@@ -180,11 +180,10 @@ void path_forward(const Edges<Real> &edges, const Real *rows, int width, const R
 {
   int e = 0;
   for (; e + kTogether <= edges.count; e += kTogether)
-    forward_some<Real, L1, L3, kTogether, kSpan>(edges, e, rows, width, sender, coupled, message,
-                                                 message_stride);
+    forward_some<Real, L1, L3, kTogether>(edges, e, rows, width, sender, coupled, message,
+                                          message_stride);
   for (; e < edges.count; ++e)
-    forward_some<Real, L1, L3, 1, kSpan>(edges, e, rows, width, sender, coupled, message,
-                                         message_stride);
+    forward_some<Real, L1, L3, 1>(edges, e, rows, width, sender, coupled, message, message_stride);
 }
 
 template <class Real, int L1, int L3>
