@@ -1,12 +1,9 @@
 """Real, tiny trainings: what comes out, what is refused, and what a kill leaves."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,7 @@ import pytest
 import torch
 from ase.io import write
 from support.cells import doped_cell
-from support.processes import pids_with
+from support.processes import kill, wait_until
 from support.trainings import E0S, NETWORK, cells, configuration
 
 from moalloy_md.datasets.frames import frame_from_atoms, read_dataset
@@ -192,17 +189,8 @@ def test_killed_training_goes_on_where_it_was(data, finished, tmp_path, kind):
     path.write_text(config.model_dump_json())
     command = [sys.executable, "-c", COMMAND, str(path), str(out)]
     parent = subprocess.Popen(command, start_new_session=True)
-    deadline = time.monotonic() + 120
-    while len(validations(out)) < 3:
-        assert parent.poll() is None, "ended before it could be killed"
-        assert time.monotonic() < deadline, "no epoch in two minutes"
-        time.sleep(0.02)
-    os.kill(parent.pid, signal.SIGKILL)
-    parent.wait()
-    deadline = time.monotonic() + 10
-    while pids_with(str(out)):
-        assert time.monotonic() < deadline, "the trainer outlived its parent"
-        time.sleep(0.05)
+    wait_until(lambda: len(validations(out)) >= 3, parent, seconds=120)
+    kill(parent, str(out))
     done = validations(out)[-1]
     assert done < 14, "it was nearly finished: nothing is tested"
 

@@ -1,5 +1,7 @@
 """What runs where."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -37,3 +39,13 @@ def wait_until(condition, process, seconds=240.0):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.01)
+
+
+def kill(process, words, seconds=10.0):
+    """SIGKILL a process; its children, which hold `words` in their commands, have to end by themselves."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + seconds
+    while pids_with(words):
+        assert time.monotonic() < end, "the trainer outlived its parent"
+        time.sleep(0.05)

@@ -2,12 +2,9 @@
 
 import io
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +13,7 @@ import pytest
 import yaml
 from ase.io import read, write
 from rich.console import Console
-from support.processes import pids_with, wait_until
+from support.processes import kill, wait_until
 from support.trainings import NETWORK, cells
 from typer.testing import CliRunner
 
@@ -795,12 +792,7 @@ def test_a_killed_study_ends_as_an_unbroken_one(tiny, tmp_path):
         second = out / "runs/iid/01/tuned/good/train"
         history = second / "trainer/state/history.jsonl"
         wait_until(lambda: history.exists() and history.read_text().count("\n") >= 4, parent)
-        os.kill(parent.pid, signal.SIGKILL)
-        parent.wait()
-    end = time.monotonic() + 10
-    while pids_with(str(out)):
-        assert time.monotonic() < end, "the trainer outlived its parent"
-        time.sleep(0.05)
+        kill(parent, str(out))
     first = out / "runs/iid/00/tuned/good"
     before = files_below(first)
     assert json.loads((second.parent / "run.json").read_text())["state"] == "begun"
