@@ -114,7 +114,7 @@ template <class Real> struct Counting {
     count(kGradients, n * kGradientsFlop[l_max], n * (8.0 + harmonics_of(l_max)), sizeof(Real),
           [&] { real->gradients(l_max, n, stride, u, inverse_r, yhat, rhat, gradient); });
   }
-  static void weights(int n, int stride, const Real *t, Real inverse_spacing, Real *weight,
+  static void weights(int n, int stride, const Real *t, const Real *inverse_spacing, Real *weight,
                       Real *slope)
   {
     count(kWeights, n * kWeightsFlop, n * 13.0, sizeof(Real),
@@ -342,7 +342,18 @@ struct EdgeFile : NeighbourSource {
   {
     list.make_room(first[centre + 1] - first[centre]);
     for (int e = first[centre]; e < first[centre + 1]; ++e)
-      list.add_if(true, senders[e], vectors[3 * e], vectors[3 * e + 1], vectors[3 * e + 2]);
+      list.add_if(true, e, senders[e], vectors[3 * e], vectors[3 * e + 1], vectors[3 * e + 2]);
+  }
+  void look_up(int, const int *handles, int count, int *node, double *x, double *y,
+               double *z) const override
+  {
+    for (int k = 0; k < count; ++k) {
+      const double *v = &vectors[3 * static_cast<std::size_t>(handles[k])];
+      node[k] = senders[handles[k]];
+      x[k] = v[0];
+      y[k] = v[1];
+      z[k] = v[2];
+    }
   }
 };
 

@@ -270,6 +270,7 @@ def test_error_of_the_radial_functions_is_what_the_engine_says(native_models):
     scale[half:] = scale[half]
     measured = np.max(np.abs(found - expected) / scale)
     said = native.calculator("float64")._engine.radial_error
-    # other functions of the model are off by more, and steeper, by some tens of per cent
-    assert said / 2 < measured < 2 * said
-    assert said < 2e-8
+    # the force is of a sum of functions that cancel: less steep than the steepest of them, by which
+    # errors are measured, and so off by a few times more
+    assert said / 2 < measured < 5 * said
+    assert said < 1e-9

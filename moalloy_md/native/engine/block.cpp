@@ -40,13 +40,20 @@ template <class Real> double Block<Real>::memory() const
   return static_cast<double>(numbers) * sizeof(Real);
 }
 
-template <class Real> void Block<Real>::load(const System &system, int first, int count)
+template <class Real>
+void Block<Real>::load(const System &system, int first, int count, KeptNeighbours &kept, bool again)
 {
   first_ = first;
   count_ = count;
   for (int c = 0; c < count; ++c) {
     type_[c] = std::max(system.type[first + c], 0);
-    around_[c].fill(system, first + c, p_, kernels_, list_);
+    Neighbourhood<Real> &around = around_[c];
+    if (again) {
+      around.find_again(system, first + c, p_, kernels_, kept.next());
+    } else {
+      around.find(system, first + c, p_, kernels_, list_);
+      kept.keep(around.handle.data(), around.count);
+    }
   }
 }
 

@@ -15,14 +15,17 @@ namespace moalloy
 
 /* Computes layers for up to `kCentres` centres. Rows of a centre: (component, channel), channels
    padded. Calls come in the order: load, message (first or later), product, readout; and back:
-   product_back, message_back. Energies and adjoints go where the caller says. */
+   product_back, message_back. Energies and adjoints go where the caller says. A is the block's
+   own, or lies where place_a says: (centre, component, channel). */
 template <class Real> class Block
 {
  public:
   static constexpr int kCentres = 8;
   Block(const Parameters<Real> &parameters, const Kernels<Real> &kernels, const ZblTable &zbl);
 
-  void load(const System &system, int first, int count);
+  // Neighbours are found in the first sweep of a step and kept, and looked up in later ones.
+  void load(const System &system, int first, int count, KeptNeighbours &kept, bool again);
+  void place_a(Real *rows) { placed_a_ = rows; }
   int count() const { return count_; }
   int centre(int c) const { return first_ + c; }
   const Neighbourhood<Real> &neighbourhood(int c) const { return around_[c]; }
@@ -32,6 +35,7 @@ template <class Real> class Block
   double memory() const;  // bytes
 
   void first_message();
+  void first_message_kept();  // A is there from an earlier sweep
   void later_message(const Real *features);
   void product(int layer);                    // A -> out, without shortcut
   void readout(int layer, double *energies);  // adds to energies[c] and to out_hat's scalars
@@ -51,15 +55,21 @@ template <class Real> class Block
   void linear_readout(const ReadoutParameters<Real> &readout, double *energies);
   void nonlinear_readout(const ReadoutParameters<Real> &readout, double *energies);
   void weigh(int layer);
+  void find_norms(int layer);
   void normalise(int layer);
   void normalise_back(int layer);
   void mix(int layer, bool back);
+  void zero_a() { std::fill_n(a(0), count_ * p_.components * p_.width, Real(0)); }
   void zero(Array<Real> &rows) { std::fill(rows.begin(), rows.end(), Real(0)); }
   Real *sums(int c)
   {
     return &sums_[static_cast<std::size_t>(c) * p_.components * p_.layers[0].n_basis];
   }
-  Real *a(int c) { return &a_[static_cast<std::size_t>(c) * p_.components * p_.width]; }
+  Real *a(int c)
+  {
+    return (placed_a_ ? placed_a_ : a_.data()) +
+           static_cast<std::size_t>(c) * p_.components * p_.width;
+  }
   Real *a_hat(int c) { return &a_hat_[static_cast<std::size_t>(c) * p_.components * p_.width]; }
   Real *message(int row) { return &message_[static_cast<std::size_t>(row) * kCentres * p_.width]; }
   void multiply(const Matrix<Real> &matrix, bool add)
@@ -80,6 +90,7 @@ template <class Real> class Block
   std::vector<Neighbourhood<Real>> around_;
   std::vector<int> type_;
   NeighbourList list_;
+  Real *placed_a_ = nullptr;
   Array<Real> a_, a_hat_, product_, product_hat_, out_, out_hat_, message_, mixed_;
   Array<Real> sums_, hidden_, scratch_, coupled_, coupled_hat_;
   std::vector<double> norm_, norm_hat_;

@@ -8,16 +8,16 @@ namespace moalloy
 namespace
 {
 
-// Value of a quintic Hermite spline of one function, and its slope.
-double density_at(const std::vector<double> &rows, double spacing, int knot, double t,
-                  double &slope)
+// The density of an edge, and its slope: a quintic Hermite spline of one function.
+template <class Real> double density_at(const RadialTable<Real> &table, double r, double &slope)
 {
-  const double *f = &rows[static_cast<std::size_t>(3) * knot];
+  const auto [knot, t, inverse_spacing] = table.grid.at(r);
+  const double *f = &table.density[static_cast<std::size_t>(3) * knot];
   const double s = 1 - t, tt = t * t, ss = s * s, ts = t * s;
   slope = (30 * ts * ts * (f[3] - f[0]) + ss * (1 + t * (2 - 15 * t)) * f[1] +
            0.5 * ts * s * (2 - 5 * t) * f[2] + tt * (1 + s * (2 - 15 * s)) * f[4] -
-           0.5 * ts * t * (2 - 5 * s) * f[5]) /
-          spacing;
+           0.5 * ts * t * (2 - 5 * s) * f[5]) *
+          inverse_spacing;
   return ss * s * (1 + 3 * t + 6 * tt) * f[0] + t * ss * s * (1 + 3 * t) * f[1] +
          0.5 * tt * ss * s * f[2] + tt * t * (1 + 3 * s + 6 * ss) * f[3] -
          s * tt * t * (1 + 3 * s) * f[4] + 0.5 * ss * tt * t * f[5];
@@ -32,26 +32,14 @@ template <class Real> void Block<Real>::weigh(int layer)
     Neighbourhood<Real> &n = around_[c];
     for (int j = 0; j < p_.types; ++j) {
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
-      const double inverse = 1 / table.spacing;
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
-        const double x = n.r[e] * inverse;
-        n.knot[e] = std::min(static_cast<int>(x), table.intervals - 1);
-        n.at[e] = static_cast<Real>(x - n.knot[e]);
+        const Grid::Place place = table.grid.at(n.r[e]);
+        n.knot[e] = place.knot;
+        n.at[e] = static_cast<Real>(place.t);
+        n.inverse_spacing[e] = static_cast<Real>(place.inverse_spacing);
       }
     }
-    // every table of a layer may have its own spacing; each range gets its own slope
-    if (parameters.tables.size() == 1) {
-      kernels_.weights(n.count, n.stride, n.at, static_cast<Real>(1 / parameters.tables[0].spacing),
-                       n.weight, n.weight_slope);
-      continue;
-    }
-    kernels_.weights(n.count, n.stride, n.at, Real(1), n.weight, n.weight_slope);
-    for (int j = 0; j < p_.types; ++j) {
-      const Real inverse = static_cast<Real>(1 / parameters.table(type_[c], j, p_.types).spacing);
-      for (int q = 0; q < 6; ++q)
-        for (int e = n.range[j]; e < n.range[j + 1]; ++e)
-          n.weight_slope[q * n.stride + e] *= inverse;
-    }
+    kernels_.weights(n.count, n.stride, n.at, n.inverse_spacing, n.weight, n.weight_slope);
   }
 }
 
@@ -91,11 +79,10 @@ template <class Real> void Block<Real>::first_message()
 {
   const LayerParameters<Real> &layer = p_.layers[0];
   weigh(0);
-  zero(a_);
+  zero_a();
   for_each_pair_of_types([&](int i, int j, const int *chosen, int n) {
     for (int q = 0; q < n; ++q) {
       const Neighbourhood<Real> &around = around_[chosen[q]];
-      std::fill_n(sums(chosen[q]), p_.components * layer.n_basis, Real(0));
       scratch_.resize(
           std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * around.stride));
       kernels_.project(around.edges(around.range[j], around.range[j + 1]),
@@ -105,6 +92,15 @@ template <class Real> void Block<Real>::first_message()
     multiply_sums(i, j, chosen, n, false);
   });
   normalise(0);
+}
+
+template <class Real> void Block<Real>::first_message_kept()
+{
+  // on its way while there is something else to do
+  const std::size_t end = static_cast<std::size_t>(count_) * p_.components * p_.width;
+  for (std::size_t k = 0; k < end; k += kLanes<Real>) __builtin_prefetch(a(0) + k);
+  weigh(0);
+  find_norms(0);
 }
 
 template <class Real> void Block<Real>::first_message_back(double *energies)
@@ -145,7 +141,7 @@ template <class Real> void Block<Real>::later_message(const Real *features)
   const std::size_t size = static_cast<std::size_t>((layer.l_in + 1) * (layer.l_in + 1)) * p_.width;
   weigh(1);
   zero(message_);
-  zero(a_);
+  zero_a();
   for (int c = 0; c < count_; ++c) {
     const Neighbourhood<Real> &n = around_[c];
     coupled_.resize(std::max(coupled_.size(), static_cast<std::size_t>(layer.coupled) * n.stride));
@@ -162,7 +158,7 @@ template <class Real> void Block<Real>::later_message(const Real *features)
         const int first = ranges == 1 ? 0 : n.range[j],
                   end = ranges == 1 ? n.count : n.range[j + 1];
         const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
-        const std::size_t group = static_cast<std::size_t>(3) * (table.intervals + 1) * p_.width;
+        const std::size_t group = static_cast<std::size_t>(3) * table.grid.knots() * p_.width;
         kernels_.path_forward[path.l1][path.l3](
             n.edges(first, end), table.rows.data() + q * group, p_.width, sender_.data() + first,
             coupled + first, message(path.first_row) + c * p_.width, kCentres * p_.width);
@@ -216,7 +212,7 @@ void Block<Real>::later_message_back(const Real *features, const std::vector<Rea
         const int first = ranges == 1 ? 0 : n.range[j],
                   end = ranges == 1 ? n.count : n.range[j + 1];
         const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
-        const std::size_t group = static_cast<std::size_t>(3) * (table.intervals + 1) * p_.width;
+        const std::size_t group = static_cast<std::size_t>(3) * table.grid.knots() * p_.width;
         kernels_.path_backward[path.l1][path.l3](
             n.edges(first, end), table.rows.data() + q * group, p_.width, sender_.data() + first,
             sender_hat_.data() + first, coupled_.data() + first,
@@ -235,7 +231,7 @@ void Block<Real>::later_message_back(const Real *features, const std::vector<Rea
 
 // ---- normalisation and mixing of the message ----
 
-template <class Real> void Block<Real>::normalise(int layer)
+template <class Real> void Block<Real>::find_norms(int layer)
 {
   const LayerParameters<Real> &parameters = p_.layers[layer];
   if (!parameters.density) return;
@@ -246,10 +242,17 @@ template <class Real> void Block<Real>::normalise(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        norm_[c] += density_at(table.density, table.spacing, n.knot[e],
-                               n.r[e] / table.spacing - n.knot[e], slope);
+        norm_[c] += density_at(table, n.r[e], slope);
       }
     }
+  }
+}
+
+template <class Real> void Block<Real>::normalise(int layer)
+{
+  if (!p_.layers[layer].density) return;
+  find_norms(layer);
+  for (int c = 0; c < count_; ++c) {
     const Real factor = static_cast<Real>(1 / norm_[c]);
     for (int k = 0; k < p_.components * p_.width; ++k) a(c)[k] *= factor;
   }
@@ -272,8 +275,7 @@ template <class Real> void Block<Real>::normalise_back(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        density_at(table.density, table.spacing, n.knot[e], n.r[e] / table.spacing - n.knot[e],
-                   slope);
+        density_at(table, n.r[e], slope);
         n.rhat[e] += static_cast<Real>(norm_hat * slope);
       }
     }
@@ -299,10 +301,12 @@ template <class Real> void Block<Real>::mix(int layer, bool back)
 }
 
 template void Block<float>::first_message();
+template void Block<float>::first_message_kept();
 template void Block<float>::first_message_back(double *);
 template void Block<float>::later_message(const float *);
 template void Block<float>::later_message_back(const float *, const std::vector<float *> &);
 template void Block<double>::first_message();
+template void Block<double>::first_message_kept();
 template void Block<double>::first_message_back(double *);
 template void Block<double>::later_message(const double *);
 template void Block<double>::later_message_back(const double *, const std::vector<double *> &);

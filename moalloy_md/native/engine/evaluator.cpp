@@ -10,6 +10,15 @@
 namespace moalloy
 {
 
+namespace
+{
+
+/* A of the first layer is needed again on the way back. Rows up to this size are kept, which costs
+   memory; larger ones are computed again, which costs 8 to 12 % of the time. */
+constexpr std::size_t kKeptBytes = 5000;
+
+}  // namespace
+
 template <class Real> struct Evaluator<Real>::Shared {
   Parameters<Real> parameters;
   ZblTable zbl;
@@ -20,6 +29,7 @@ template <class Real> struct Evaluator<Real>::Shared {
 template <class Real> struct Evaluator<Real>::Worker {
   Block<Real> block;
   Share share{};
+  KeptNeighbours kept;
   Scatter<Real> adjoints;
   Scatter<double> forces, virials;
   double virial[9] = {};
@@ -94,6 +104,16 @@ template <class Real> std::size_t Evaluator<Real>::feature_size() const
   return static_cast<std::size_t>(n) * n * shared_->parameters.width;
 }
 
+template <class Real> std::size_t Evaluator<Real>::a_size() const
+{
+  return static_cast<std::size_t>(shared_->parameters.components) * shared_->parameters.width;
+}
+
+template <class Real> bool Evaluator<Real>::keeps_a() const
+{
+  return layers() > 1 && a_size() * sizeof(Real) <= kKeptBytes;
+}
+
 template <class Real> void Evaluator<Real>::add_adjoints(int node, const char *from)
 {
   Real *to = &adjoints_[node * feature_size()];
@@ -107,13 +127,13 @@ template <class Real> void Evaluator<Real>::add_adjoints(int node, const char *f
 template <class Real> double Evaluator<Real>::memory() const
 {
   double bytes = shared_->parameters.memory();
-  for (const auto *rows : {&features_, &adjoints_, &shortcut_})
+  for (const auto *rows : {&features_, &adjoints_, &shortcut_, &a_})
     bytes += static_cast<double>(rows->capacity()) * sizeof(Real);
   for (const auto *numbers : {&energies_, &forces_, &virials_})
     bytes += static_cast<double>(numbers->capacity()) * sizeof(double);
   for (const auto &worker : workers_)
-    bytes += worker->block.memory() + worker->adjoints.memory() + worker->forces.memory() +
-             worker->virials.memory();
+    bytes += worker->block.memory() + worker->kept.memory() + worker->adjoints.memory() +
+             worker->forces.memory() + worker->virials.memory();
   return bytes;
 }
 
@@ -139,27 +159,40 @@ void Evaluator<Real>::begin(const System &system, int threads, bool virials_of_a
   features_.resize(nodes * feature_size());
   adjoints_.resize(nodes * feature_size());
   shortcut_.resize(layers() > 1 ? centres * shared_->parameters.width : 0);
+  a_.resize(keeps_a() ? centres * a_size() : 0);
   energies_.assign(centres, 0.0);
   forces_.assign(3 * nodes, 0.0);
   virials_.assign(virials_of_atoms ? 9 * nodes : 0, 0.0);
   std::fill_n(virial_, 9, 0.0);
 }
 
+// The first layer has gradients of its own where it is the only one.
+template <class Real> bool Evaluator<Real>::has_gradients(Sweep sweep) const
+{
+  return sweep != Sweep::first || layers() == 1;
+}
+
 // What one thread does in for_blocks.
 template <class Real>
 template <class Do>
-void Evaluator<Real>::do_share(Worker &worker, bool gradients, bool adjoints, Do &&todo)
+void Evaluator<Real>::do_share(Worker &worker, Sweep sweep, Do &&todo)
 {
+  const bool gradients = has_gradients(sweep), adjoints = sweep == Sweep::second;
   const int nodes = system_.nodes;
   std::fill_n(worker.virial, 9, 0.0);
   worker.edges = 0;
   if (gradients) worker.forces.begin(forces_.data(), 3, nodes, worker.share);
   if (gradients && virials_of_atoms_) worker.virials.begin(virials_.data(), 9, nodes, worker.share);
+  if (sweep == Sweep::first)
+    worker.kept.clear();
+  else
+    worker.kept.rewind();
   if (adjoints) worker.adjoints.begin(adjoints_.data(), feature_size(), nodes, worker.share);
   const int end = worker.share.centre_end;
   for (int first = worker.share.centre_first; first < end; first += Block<Real>::kCentres) {
     const int count = std::min(Block<Real>::kCentres, end - first);
-    worker.block.load(system_, first, count);
+    worker.block.load(system_, first, count, worker.kept, sweep != Sweep::first);
+    worker.block.place_a(sweep == Sweep::second || a_.empty() ? nullptr : &a_[first * a_size()]);
     std::fill_n(worker.energies, count, 0.0);
     todo(worker);
     for (int c = 0; c < count; ++c) {
@@ -172,15 +205,14 @@ void Evaluator<Real>::do_share(Worker &worker, bool gradients, bool adjoints, Do
 
 /* Every thread goes over its centres, block by block; what it computed for nodes of others is
    collected by their owners, in the order of the threads. */
-template <class Real>
-template <class Do>
-void Evaluator<Real>::for_blocks(bool gradients, bool adjoints, Do &&todo)
+template <class Real> template <class Do> void Evaluator<Real>::for_blocks(Sweep sweep, Do &&todo)
 {
+  const bool gradients = has_gradients(sweep), adjoints = sweep == Sweep::second;
   std::exception_ptr failure;  // memory ran out: no exception may leave a parallel region
 #pragma omp parallel for schedule(static, 1) num_threads(threads_)
   for (int t = 0; t < threads_; ++t) try {
       workers_[t]->share = Share::of(t, threads_, system_.centres, system_.nodes);
-      do_share(*workers_[t], gradients, adjoints, todo);
+      do_share(*workers_[t], sweep, todo);
     } catch (...) {
 #pragma omp critical
       failure = std::current_exception();
@@ -208,7 +240,7 @@ template <class Real> void Evaluator<Real>::first_layer()
   for (int i = 0; i < system_.centres; ++i)
     if (system_.type[i] >= 0) energies_[i] = p.energies_0[system_.type[i]];
   const bool only = layers() == 1;
-  for_blocks(only, false, [&](Worker &worker) {
+  for_blocks(Sweep::first, [&](Worker &worker) {
     Block<Real> &block = worker.block;
     block.first_message();
     block.product(0);
@@ -229,7 +261,7 @@ template <class Real> void Evaluator<Real>::second_layer()
 {
   const Parameters<Real> &p = shared_->parameters;
   std::fill(adjoints_.begin(), adjoints_.end(), Real(0));
-  for_blocks(true, true, [&](Worker &worker) {
+  for_blocks(Sweep::second, [&](Worker &worker) {
     Block<Real> &block = worker.block;
     block.later_message(features_.data());
     block.product(1);
@@ -250,10 +282,12 @@ template <class Real> void Evaluator<Real>::second_layer()
 template <class Real> void Evaluator<Real>::first_layer_back()
 {
   const Parameters<Real> &p = shared_->parameters;
-  for_blocks(true, false, [&](Worker &worker) {
+  for_blocks(Sweep::back, [&](Worker &worker) {
     Block<Real> &block = worker.block;
-    // computing A again costs less than keeping it in memory
-    block.first_message();
+    if (a_.empty())
+      block.first_message();
+    else
+      block.first_message_kept();
     block.clear_out_hat();
     double counted[Block<Real>::kCentres] = {};  // its energy is counted already
     const bool nonlinear = std::any_of(p.readouts.begin(), p.readouts.end(),

@@ -42,10 +42,14 @@ template <class Real> class Evaluator final : public Engine
  private:
   struct Shared;
   struct Worker;
-  template <class Do> void do_share(Worker &worker, bool gradients, bool adjoints, Do &&todo);
-  template <class Do> void for_blocks(bool gradients, bool adjoints, Do &&todo);
+  enum class Sweep { first, second, back };
+  bool has_gradients(Sweep sweep) const;
+  template <class Do> void do_share(Worker &worker, Sweep sweep, Do &&todo);
+  template <class Do> void for_blocks(Sweep sweep, Do &&todo);
 
   std::size_t feature_size() const;  // numbers that a node sends
+  std::size_t a_size() const;        // numbers of a centre's A
+  bool keeps_a() const;
 
   std::unique_ptr<Shared> shared_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -53,7 +57,7 @@ template <class Real> class Evaluator final : public Engine
   int threads_ = 1;
   bool virials_of_atoms_ = false;
   std::size_t edges_ = 0;
-  Array<Real> features_, adjoints_, shortcut_;
+  Array<Real> features_, adjoints_, shortcut_, a_;
 };
 
 }  // namespace moalloy

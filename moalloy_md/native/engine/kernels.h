@@ -49,14 +49,14 @@ template <class Real> struct Kernels {
                     const Real *yhat, const Real *rhat, Real *gradient);
 
   // Weights of the quintic Hermite spline at t in [0, 1], and of its derivative in r.
-  void (*weights)(int count, int stride, const Real *t, Real inverse_spacing, Real *weight,
+  void (*weights)(int count, int stride, const Real *t, const Real *inverse_spacing, Real *weight,
                   Real *weight_slope);
 
   // y[row] (+)= x[row] . matrix; matrix packed by `pack` (parameters.h): (lines of out, in, lane)
   void (*multiply)(const Real *const *x, Real *const *y, int rows, int n_in, int lines_out,
                    const Real *matrix, bool add);
 
-  /* First layer: sums[c][n] += sum_edges Y_c phi_n, and back:
+  /* First layer: sums[c][n] = sum_edges Y_c phi_n, and back:
      yhat[c][e] = sum_n phi_n g[c][n], rhat[e] += sum_n phi'_n sum_c Y_c g[c][n].
      scratch: 2 n_basis * stride numbers */
   void (*project)(const Edges<Real> &edges, const Real *rows, int n_basis, int components,

@@ -98,16 +98,17 @@ void gradients(int l_max, int count, int stride, const Real *u, const Real *inve
 }
 
 template <class Real>
-void weights(int count, int stride, const Real *at, Real inverse_spacing, Real *weight,
+void weights(int count, int stride, const Real *at, const Real *inverse_spacing, Real *weight,
              Real *weight_slope)
 {
   for (int e = 0; e < count; e += kWidth<Real>) {
     const Vec<Real> t = load(at + e), s = Real(1) - t, tt = t * t, ss = s * s;
     // t^3 (10 - 15 t + 6 t^2) and its mirror image, and so on: small numbers stay exact
     const Vec<Real> ts = t * s, slope = Real(30) * ts * ts;
+    const Vec<Real> inverse = load(inverse_spacing + e);
     auto put = [&](int row, Vec<Real> value, Vec<Real> derivative) {
       store(weight + row * stride + e, value);
-      store(weight_slope + row * stride + e, inverse_spacing * derivative);
+      store(weight_slope + row * stride + e, inverse * derivative);
     };
     put(0, ss * s * (Real(1) + Real(3) * t + Real(6) * tt), -slope);
     put(1, t * ss * s * (Real(1) + Real(3) * t), ss * (Real(1) + t * (Real(2) - Real(15) * t)));

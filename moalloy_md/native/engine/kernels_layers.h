@@ -18,11 +18,7 @@ void add_products(const Edges<Real> &edges, int n_basis, const Real *phi, Real *
 {
   constexpr int N = Last - First, step = kSpan * kWidth<Real>;
   for (int n = 0; n < n_basis; n += step) {
-    Vec<Real> total[N][kSpan];
-    MOALLOY_UNROLL
-    for (int c = 0; c < N; ++c) MOALLOY_UNROLL
-    for (int v = 0; v < kSpan; ++v)
-      total[c][v] = load(sums + (First + c) * n_basis + n + v * kWidth<Real>);
+    Vec<Real> total[N][kSpan] = {};
     for (int e = 0; e < edges.count; ++e) {
       Vec<Real> f[kSpan];
       MOALLOY_UNROLL

@@ -8,12 +8,12 @@ namespace moalloy
 namespace
 {
 
-constexpr int kSlabRows = 3 + 1 + 1 + 6 + 6 + 1 + 3;  // and twice the harmonics
+constexpr int kSlabRows = 3 + 1 + 1 + 1 + 6 + 6 + 1 + 3;  // and twice the harmonics
 
 }  // namespace
 
 template <class Real>
-void Neighbourhood<Real>::fill(const System &system, int centre, const Parameters<Real> &p,
+void Neighbourhood<Real>::find(const System &system, int centre, const Parameters<Real> &p,
                                const Kernels<Real> &kernels, NeighbourList &list)
 {
   list.count = 0;
@@ -22,6 +22,42 @@ void Neighbourhood<Real>::fill(const System &system, int centre, const Parameter
   range.assign(p.types + 1, 0);
   for (int k = 0; k < list.count; ++k) ++range[system.type[list.node[k]] + 1];
   for (int t = 0; t < p.types; ++t) range[t + 1] += range[t];
+  make_room(p);
+  std::vector<int> &next = range;  // runs to the end of its range: shifted back below
+  for (int k = 0; k < list.count; ++k) {
+    const int e = next[system.type[list.node[k]]]++;
+    node[e] = list.node[k];
+    handle[e] = list.handle[k];
+    x[e] = list.x[k];
+    y[e] = list.y[k];
+    z[e] = list.z[k];
+  }
+  for (int t = p.types; t > 0; --t) range[t] = range[t - 1];
+  range[0] = 0;
+  measure(p, kernels);
+}
+
+template <class Real>
+void Neighbourhood<Real>::find_again(const System &system, int centre, const Parameters<Real> &p,
+                                     const Kernels<Real> &kernels,
+                                     const KeptNeighbours::Found &found)
+{
+  range.assign(p.types + 1, 0);
+  range[p.types] = found.count;
+  make_room(p);
+  system.neighbours->look_up(centre, found.handles, found.count, node.data(), x.data(), y.data(),
+                             z.data());
+  // they are in the order of their types
+  int t = 0;
+  for (int e = 0; e < count; ++e)
+    while (t < system.type[node[e]]) range[++t] = e;
+  while (t < p.types) range[++t] = count;
+  measure(p, kernels);
+}
+
+// Of count = range[types] edges.
+template <class Real> void Neighbourhood<Real>::make_room(const Parameters<Real> &p)
+{
   count = range[p.types];
   // room for a whole vector after the last edge; an odd number of lines spreads over the cache
   constexpr int lane = kLanes<Real>;
@@ -30,14 +66,14 @@ void Neighbourhood<Real>::fill(const System &system, int centre, const Parameter
   const std::size_t size = stride;
   if (slab.size() < size * (kSlabRows + 2 * p.components)) {
     slab.resize(size * (kSlabRows + 2 * p.components));
-    node.resize(size);
-    knot.resize(size);
+    for (auto *v : {&node, &handle, &knot}) v->resize(size);
     for (auto *v : {&x, &y, &z, &r}) v->resize(size);
   }
   Real *row = slab.data();
   for (auto [pointer, rows] : {std::pair{&u, 3},
                                {&inverse_r, 1},
                                {&at, 1},
+                               {&inverse_spacing, 1},
                                {&weight, 6},
                                {&weight_slope, 6},
                                {&harmonics, p.components},
@@ -47,16 +83,12 @@ void Neighbourhood<Real>::fill(const System &system, int centre, const Parameter
     *pointer = row;
     row += rows * size;
   }
-  std::vector<int> &next = range;  // runs to the end of its range: shifted back below
-  for (int k = 0; k < list.count; ++k) {
-    const int e = next[system.type[list.node[k]]]++;
-    node[e] = list.node[k];
-    x[e] = list.x[k];
-    y[e] = list.y[k];
-    z[e] = list.z[k];
-  }
-  for (int t = p.types; t > 0; --t) range[t] = range[t - 1];
-  range[0] = 0;
+}
+
+// Lengths, directions and harmonics, from x, y and z.
+template <class Real>
+void Neighbourhood<Real>::measure(const Parameters<Real> &p, const Kernels<Real> &kernels)
+{
   for (int e = 0; e < count; ++e) {
     const double length = std::sqrt(x[e] * x[e] + y[e] * y[e] + z[e] * z[e]);
     const double inverse = 1 / length;  // two atoms on one place give NaN, which the caller reports
@@ -67,7 +99,7 @@ void Neighbourhood<Real>::fill(const System &system, int centre, const Parameter
     u[2 * stride + e] = static_cast<Real>(z[e] * inverse);
   }
   for (int e = count; e < stride; ++e)
-    inverse_r[e] = at[e] = u[e] = u[stride + e] = u[2 * stride + e] = 0;
+    inverse_r[e] = at[e] = inverse_spacing[e] = u[e] = u[stride + e] = u[2 * stride + e] = 0;
   std::fill_n(rhat, stride, Real(0));
   kernels.harmonics(p.l_max, count, stride, u, harmonics);
 }

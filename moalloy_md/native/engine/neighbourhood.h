@@ -15,24 +15,31 @@ namespace moalloy
 // The edges of one centre, ordered by the type of the neighbour.
 template <class Real> struct Neighbourhood {
   int count = 0, stride = 0;
-  std::vector<int> node;
+  std::vector<int> node, handle;
   std::vector<int> range;       // (types + 1): where the neighbours of each type begin
   std::vector<double> x, y, z;  // from the neighbour to the centre, Angstrom
   std::vector<double> r;
   std::vector<int> knot;
   Array<Real> slab;
-  Real *u, *inverse_r, *at, *weight, *weight_slope, *harmonics;  // in the slab
+  Real *u, *inverse_r, *at, *inverse_spacing, *weight, *weight_slope, *harmonics;  // in the slab
   Real *yhat, *rhat, *gradient;
 
   // The neighbours within the cutoff; `list` is room to work in.
-  void fill(const System &system, int centre, const Parameters<Real> &p,
+  void find(const System &system, int centre, const Parameters<Real> &p,
             const Kernels<Real> &kernels, NeighbourList &list);
+  // Those that were found before, in the same order.
+  void find_again(const System &system, int centre, const Parameters<Real> &p,
+                  const Kernels<Real> &kernels, const KeptNeighbours::Found &found);
 
   Edges<Real> edges(int first, int end) const
   {
     return {end - first,          stride,           knot.data() + first, weight + first,
             weight_slope + first, harmonics + first};
   }
+
+ private:
+  void make_room(const Parameters<Real> &p);
+  void measure(const Parameters<Real> &p, const Kernels<Real> &kernels);
 };
 
 }  // namespace moalloy

@@ -16,7 +16,7 @@ namespace
    are held to. In float about what rounding costs; a basis that is ten times better is a vector
    longer and costs 8 % of the time of a step. A halved spacing makes a spline about 30 times
    better. */
-template <class Real> constexpr double kSplineTolerance = sizeof(Real) == 8 ? 2e-8 : 1e-5;
+template <class Real> constexpr double kSplineTolerance = sizeof(Real) == 8 ? 1e-9 : 1e-6;
 template <class Real> constexpr double kBasisTolerance = sizeof(Real) == 8 ? 1e-9 : 1e-5;
 
 template <class Real>
@@ -138,12 +138,11 @@ template <class Real> void Builder<Real>::radial(const Layer &layer, LayerParame
                                 model_.r_max, kSplineTolerance<Real>);
     radial_error_ = std::max(radial_error_, spline.error);
     RadialTable<Real> table;
-    table.intervals = spline.knots - 1;
-    table.spacing = spline.spacing;
+    table.grid = spline.grid;
     if (layer.density) {  // the last function; the network's stay
       const int n = spline.functions;
       std::vector<double> rest;
-      for (int line = 0; line < 3 * spline.knots; ++line) {
+      for (int line = 0; line < 3 * spline.grid.knots(); ++line) {
         const double *row = &spline.rows[static_cast<std::size_t>(line) * n];
         rest.insert(rest.end(), row, row + n - 1);
         table.density.push_back(row[n - 1]);
@@ -170,8 +169,8 @@ void Builder<Real>::first_layer(const Layer &layer, LayerParameters<Real> &out)
     Spline &basis = compressed_[pair].basis;  // all pairs get the same number of functions
     Spline wide = basis;
     wide.functions = out.n_basis;
-    wide.rows.assign(static_cast<std::size_t>(3) * basis.knots * out.n_basis, 0);
-    for (int line = 0; line < 3 * basis.knots; ++line)
+    wide.rows.assign(static_cast<std::size_t>(3) * basis.grid.knots() * out.n_basis, 0);
+    for (int line = 0; line < 3 * basis.grid.knots(); ++line)
       std::copy_n(&basis.rows[static_cast<std::size_t>(line) * basis.functions], basis.functions,
                   &wide.rows[static_cast<std::size_t>(line) * out.n_basis]);
     out.tables[pair].rows = packed_rows<Real>(wide, 1);

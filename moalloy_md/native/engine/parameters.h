@@ -5,6 +5,7 @@
 #include "aligned.h"
 #include "kernels.h"
 #include "model.h"
+#include "radial.h"
 
 #include <memory>
 #include <vector>
@@ -23,8 +24,7 @@ template <class Real> struct Matrix {
 
 // Splines of one layer, of a pair of types or of all pairs alike.
 template <class Real> struct RadialTable {
-  int intervals = 0;
-  double spacing = 0;
+  Grid grid;
   Array<Real> rows;             // (group, knot, line, 3, functions of a line)
   std::vector<double> density;  // (knot, 3), or empty
 };

@@ -10,8 +10,9 @@ namespace moalloy
 namespace
 {
 
-constexpr int kFirstIntervals = 32;
-constexpr int kMostIntervals = 2048;
+constexpr int kFirstIntervals = 2;   // of a section
+constexpr int kMostIntervals = 256;  // of a section
+constexpr int kSamples = 16;         // of a section, for the scale of slopes
 constexpr double kRounding = 1e-13;  // what is left of a column is not a function any more
 
 // One number with its first and second derivative in r.
@@ -126,54 +127,58 @@ struct HermiteSlope {
   }
 };
 
-Spline on_knots(const std::function<Jets(double)> &functions, double r_max, int intervals)
-{
-  Spline spline;
-  spline.knots = intervals + 1;
-  spline.spacing = r_max / intervals;
-  const double h = spline.spacing;
-  for (int k = 0; k <= intervals; ++k) {
-    const Jets jets = functions(k * h);
-    spline.functions = jets.size();
-    for (double v : jets.value) spline.rows.push_back(v);
-    for (double d : jets.first) spline.rows.push_back(h * d);
-    for (double s : jets.second) spline.rows.push_back(h * h * s);
-  }
-  return spline;
-}
-
-/* What an error at each knot is measured by: the largest slope of any function at this distance or
-   beyond; from half the cutoff on, where all slopes go to zero, the one there. Functions are
+/* What an error at a distance is measured by: the largest slope of any function there or beyond;
+   from half the cutoff on, where all slopes go to zero, the one at half of it. Functions are
    steepest where atoms never come: their slopes there are no measure for those of a crystal. */
-std::vector<double> scale_of_slopes(const Spline &spline)
+class SlopeScale
 {
-  std::vector<double> scale(spline.knots);
-  double largest = 0;
-  for (int k = spline.knots - 1; k >= 0; --k) {
-    const double *slopes = &spline.rows[(static_cast<std::size_t>(3) * k + 1) * spline.functions];
-    for (int f = 0; f < spline.functions; ++f)
-      largest = std::max(largest, std::abs(slopes[f]) / spline.spacing);
-    scale[k] = largest > 0 ? largest : 1;
+ public:
+  SlopeScale(const std::function<Jets(double)> &functions, double r_max)
+      : step_(r_max / (Grid::kSections * kSamples)), largest_(Grid::kSections * kSamples + 1)
+  {
+    double largest = 0;
+    for (std::size_t k = largest_.size(); k-- > 0;) {
+      for (double slope : functions(k * step_).first) largest = std::max(largest, std::abs(slope));
+      largest_[k] = largest > 0 ? largest : 1;
+    }
   }
-  std::fill(scale.begin() + spline.knots / 2, scale.end(), scale[spline.knots / 2]);
-  return scale;
+  double operator()(double r) const
+  {
+    return largest_[std::min(static_cast<std::size_t>(r / step_), largest_.size() / 2)];
+  }
+
+ private:
+  double step_;
+  std::vector<double> largest_;
+};
+
+// Rows of n intervals of length h.
+std::vector<double> on_knots(const std::function<Jets(double)> &functions, double start, double h,
+                             int n)
+{
+  std::vector<double> rows;
+  for (int k = 0; k <= n; ++k) {
+    const Jets jets = functions(start + k * h);
+    for (double v : jets.value) rows.push_back(v);
+    for (double d : jets.first) rows.push_back(h * d);
+    for (double s : jets.second) rows.push_back(h * h * s);
+  }
+  return rows;
 }
 
-// The largest one, or the first that is too large.
-double largest_deviation(const Spline &spline, const std::function<Jets(double)> &functions,
-                         double too_large)
+double largest_deviation(const std::function<Jets(double)> &functions, const SlopeScale &scale,
+                         double start, double h, int n, const std::vector<double> &rows)
 {
-  const int n = spline.functions;
-  const std::vector<double> scale = scale_of_slopes(spline);
+  const int size = static_cast<int>(rows.size()) / (3 * (n + 1));
   double largest = 0;
   for (const double s : kWorstPlaces) {
     const HermiteSlope slope(s);
-    for (int k = 0; k + 1 < spline.knots && largest <= too_large; ++k) {
-      const Jets exact = functions((k + s) * spline.spacing);
-      const double *knot = &spline.rows[static_cast<std::size_t>(3) * n * k];
-      for (int f = 0; f < n; ++f)
-        largest = std::max(largest, std::abs(slope(knot, n, f) / spline.spacing - exact.first[f]) /
-                                        scale[k]);
+    for (int k = 0; k < n; ++k) {
+      const double r = start + (k + s) * h;
+      const Jets exact = functions(r);
+      const double *knot = &rows[static_cast<std::size_t>(3) * size * k];
+      for (int f = 0; f < size; ++f)
+        largest = std::max(largest, std::abs(slope(knot, size, f) / h - exact.first[f]) / scale(r));
     }
   }
   return largest;
@@ -213,29 +218,58 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
   return jets;
 }
 
+void Grid::set_intervals(int section, int intervals)
+{
+  intervals_[section] = intervals;
+  first_[section] = knots_;
+  knots_ += intervals + 1;
+}
+
 Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance)
 {
-  for (int intervals = kFirstIntervals;; intervals *= 2) {
-    Spline spline = on_knots(functions, r_max, intervals);
-    const bool last = intervals == kMostIntervals;
-    spline.error = largest_deviation(spline, functions,
-                                     last ? std::numeric_limits<double>::infinity() : tolerance);
-    if (last || spline.error <= tolerance) return spline;
+  const SlopeScale scale(functions, r_max);
+  Spline spline;
+  spline.grid = Grid(r_max);
+  for (int section = 0; section < Grid::kSections; ++section) {
+    const double start = spline.grid.start(section), length = r_max / Grid::kSections;
+    std::vector<double> rows;
+    for (int n = kFirstIntervals;;) {
+      const double h = length / n;
+      rows = on_knots(functions, start, h, n);
+      const double error = largest_deviation(functions, scale, start, h, n, rows);
+      if (error <= tolerance || n == kMostIntervals) {
+        spline.grid.set_intervals(section, n);
+        spline.error = std::max(spline.error, error);
+        for (int k = 0; k <= n; ++k) spline.scale.push_back(scale(start + k * h));
+        break;
+      }
+      // the error falls as the fifth power of n; far from that limit not so fast
+      const double wanted = n * std::pow(error / tolerance, 0.2);
+      n = std::min(kMostIntervals, std::max(n + 1, static_cast<int>(std::min(wanted, 2.0 * n))));
+    }
+    spline.functions = static_cast<int>(rows.size()) / (3 * (spline.grid.intervals(section) + 1));
+    spline.rows.insert(spline.rows.end(), rows.begin(), rows.end());
   }
+  return spline;
 }
 
 Compressed compress(const Spline &spline, double tolerance, int multiple)
 {
   const int n = spline.functions;
-  const double h = spline.spacing;
   // value, first derivative and h times the second, at every knot: a column for each function
-  const int length = 3 * spline.knots;
-  const std::vector<double> scale = scale_of_slopes(spline);
+  const int length = 3 * spline.grid.knots();
+  std::vector<double> unit;  // of each number in a column
+  for (int section = 0; section < Grid::kSections; ++section)
+    for (int k = 0; k <= spline.grid.intervals(section); ++k) {
+      const double scale = spline.scale[spline.grid.first(section) + k];
+      const double h = spline.grid.spacing(section);
+      unit.insert(unit.end(), {scale, scale * h, scale * h});
+    }
   std::vector<double> residual(static_cast<std::size_t>(n) * length);
   for (int f = 0; f < n; ++f)
     for (int k = 0; k < length; ++k)
       residual[static_cast<std::size_t>(f) * length + k] =
-          spline.rows[static_cast<std::size_t>(k) * n + f] / (scale[k / 3] * (k % 3 == 0 ? 1 : h));
+          spline.rows[static_cast<std::size_t>(k) * n + f] / unit[k];
   Compressed result;
   std::vector<std::vector<double>> basis;
   for (;;) {
@@ -272,14 +306,13 @@ Compressed compress(const Spline &spline, double tolerance, int multiple)
   }
   Spline &small = result.basis;
   small.functions = static_cast<int>(basis.size());
-  small.knots = spline.knots;
-  small.spacing = h;
+  small.grid = spline.grid;
+  small.scale = spline.scale;
   small.error = spline.error;
   small.rows.resize(static_cast<std::size_t>(length) * small.functions);
   for (int f = 0; f < small.functions; ++f)
     for (int k = 0; k < length; ++k)
-      small.rows[static_cast<std::size_t>(k) * small.functions + f] =
-          basis[f][k] * scale[k / 3] * (k % 3 == 0 ? 1 : h);
+      small.rows[static_cast<std::size_t>(k) * small.functions + f] = basis[f][k] * unit[k];
   return result;
 }
 
@@ -288,12 +321,12 @@ template <class Real> Array<Real> packed_rows(const Spline &spline, int groups)
   constexpr int line = kLanes<Real>;
   const int width = spline.functions / groups, padded_width = padded<Real>(width);
   const std::size_t per_knot = static_cast<std::size_t>(3) * padded_width;
-  Array<Real> rows(per_knot * spline.knots * groups);
+  Array<Real> rows(per_knot * spline.grid.knots() * groups);
   for (int g = 0; g < groups; ++g)
-    for (int knot = 0; knot < spline.knots; ++knot)
+    for (int knot = 0; knot < spline.grid.knots(); ++knot)
       for (int q = 0; q < 3; ++q) {
         const std::size_t row = static_cast<std::size_t>(3) * knot + q;
-        Real *to = &rows[(static_cast<std::size_t>(g) * spline.knots + knot) * per_knot];
+        Real *to = &rows[(static_cast<std::size_t>(g) * spline.grid.knots() + knot) * per_knot];
         for (int f = 0; f < width; ++f)
           to[(f / line * 3 + q) * line + f % line] =
               static_cast<Real>(spline.rows[row * spline.functions + g * width + f]);

@@ -5,6 +5,8 @@
 #include "aligned.h"
 #include "model.h"
 
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <vector>
 
@@ -23,6 +25,44 @@ struct Jets {
 Jets radial_functions(const Model &model, const Layer &layer, int element_i, int element_j,
                       double r);
 
+/* Knots on [0, r_max]: sections of equal length, each with as many intervals of equal length as its
+   functions need. They are steepest where atoms never come; where they do, few knots are enough,
+   and their rows stay in the cache. Every section has a knot at both of its ends: that at a
+   border is there twice, because rows depend on the spacing. */
+class Grid
+{
+ public:
+  static constexpr int kSections = 16;
+  struct Place {
+    int knot;  // the nearer end of the interval
+    double t;  // in [0, 1] of the interval
+    double inverse_spacing;
+  };
+
+  Grid() = default;
+  explicit Grid(double r_max) : length_(r_max / kSections), inverse_length_(kSections / r_max) {}
+  void set_intervals(int section, int intervals);  // in order, from the first section
+
+  int knots() const { return knots_; }
+  double start(int section) const { return section * length_; }
+  double spacing(int section) const { return length_ / intervals_[section]; }
+  int intervals(int section) const { return intervals_[section]; }
+  int first(int section) const { return first_[section]; }  // its first knot
+  Place at(double r) const
+  {
+    const double x = r * inverse_length_;
+    const int section = std::min(static_cast<int>(x), kSections - 1);
+    const double y = (x - section) * intervals_[section];
+    const int interval = std::min(static_cast<int>(y), intervals_[section] - 1);
+    return {first_[section] + interval, y - interval, intervals_[section] * inverse_length_};
+  }
+
+ private:
+  double length_ = 0, inverse_length_ = 0;
+  int knots_ = 0;
+  std::array<int, kSections> intervals_{}, first_{};
+};
+
 /* Functions of r on [0, r_max] as quintic Hermite splines: at each knot the value, h times the
    first and h^2 times the second derivative. The spline is twice continuously differentiable, and
    the derivative that forces need is the derivative of the interpolant itself, so energy is
@@ -30,15 +70,15 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
    h^6 / 46080 max |f^(6)|, that of the slope to leading order h^5 / (6000 sqrt 5) max |f^(6)|. */
 struct Spline {
   int functions = 0;
-  int knots = 0;
-  double spacing = 0;        // h, Angstrom
-  std::vector<double> rows;  // (knots, 3, functions)
-  double error = 0;          // see make_spline
+  Grid grid;
+  std::vector<double> rows;   // (knots, 3, functions)
+  std::vector<double> scale;  // (knots): the slope that errors are measured by, see make_spline
+  double error = 0;           // see make_spline
 };
 
-/* Halves the spacing until no first derivative deviates by more than tolerance times the largest of
-   any function at that distance or beyond (beyond half the cutoff: at half of it), measured in each
-   interval at the two places where the slope of such a spline is off most. The largest one,
+/* Divides each section until no first derivative deviates by more than tolerance times the largest
+   of any function at that distance or beyond (beyond half the cutoff: at half of it), measured in
+   each interval at the two places where the slope of such a spline is off most. The largest one,
    relative to that, is the error. */
 Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance);
 

@@ -38,7 +38,17 @@ class ListOfLammps : public moalloy::NeighbourSource
     for (int k = 0; k < list_.numneigh[i]; ++k) {
       const int j = neighbours[k] & NEIGHMASK;
       const double dx = x_[i][0] - x_[j][0], dy = x_[i][1] - x_[j][1], dz = x_[i][2] - x_[j][2];
-      found.add_if(dx * dx + dy * dy + dz * dz < limit, j, dx, dy, dz);
+      found.add_if(dx * dx + dy * dy + dz * dz < limit, j, j, dx, dy, dz);
+    }
+  }
+  void look_up(int i, const int *handles, int count, int *node, double *x, double *y,
+               double *z) const override
+  {
+    for (int k = 0; k < count; ++k) {
+      const double *other = x_[node[k] = handles[k]];
+      x[k] = x_[i][0] - other[0];
+      y[k] = x_[i][1] - other[1];
+      z[k] = x_[i][2] - other[2];
     }
   }
 

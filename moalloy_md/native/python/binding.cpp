@@ -46,7 +46,18 @@ class EdgeList : public moalloy::NeighbourSource
     for (std::size_t e = first_[centre]; e < first_[centre + 1]; ++e) {
       const double *v = vectors_ + 3 * e;
       const bool near = v[0] * v[0] + v[1] * v[1] + v[2] * v[2] < r_max * r_max;
-      list.add_if(near, senders_[e], v[0], v[1], v[2]);
+      list.add_if(near, static_cast<int>(e - first_[centre]), senders_[e], v[0], v[1], v[2]);
+    }
+  }
+  void look_up(int centre, const int *handles, int count, int *node, double *x, double *y,
+               double *z) const override
+  {
+    for (int k = 0; k < count; ++k) {
+      const std::size_t e = first_[centre] + handles[k];
+      node[k] = senders_[e];
+      x[k] = vectors_[3 * e];
+      y[k] = vectors_[3 * e + 1];
+      z[k] = vectors_[3 * e + 2];
     }
   }
 
