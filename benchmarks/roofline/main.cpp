@@ -37,7 +37,6 @@ namespace
 enum Kind {
   kHarmonics,
   kGradients,
-  kWeights,
   kMultiply,
   kProject,
   kProjectBack,
@@ -50,8 +49,8 @@ enum Kind {
   kKinds
 };
 constexpr const char *kNames[kKinds] = {
-    "harmonics", "gradients",   "weights",      "multiply",      "project",  "project_back",
-    "couple",    "couple_back", "path_forward", "path_backward", "contract", "contract_back"};
+    "harmonics",   "gradients",    "multiply",      "project",  "project_back", "couple",
+    "couple_back", "path_forward", "path_backward", "contract", "contract_back"};
 
 struct Count {
   double calls = 0, seconds = 0, flop = 0, bytes = 0;
@@ -98,7 +97,6 @@ int harmonics_of(int l_max) { return (l_max + 1) * (l_max + 1); }
 
 // Multiplications and additions of kernels_edges.h, an edge.
 constexpr double kHarmonicsFlop[4] = {0, 3, 18, 45}, kGradientsFlop[4] = {16, 22, 51, 160};
-constexpr double kWeightsFlop = 64;
 
 template <class Real> struct Counting {
   static inline const Kernels<Real> *real;
@@ -114,12 +112,6 @@ template <class Real> struct Counting {
     count(kGradients, n * kGradientsFlop[l_max], n * (8.0 + harmonics_of(l_max)), sizeof(Real),
           [&] { real->gradients(l_max, n, stride, u, inverse_r, yhat, rhat, gradient); });
   }
-  static void weights(int n, int stride, const Real *t, const Real *inverse_spacing, Real *weight,
-                      Real *slope)
-  {
-    count(kWeights, n * kWeightsFlop, n * 13.0, sizeof(Real),
-          [&] { real->weights(n, stride, t, inverse_spacing, weight, slope); });
-  }
   static void multiply(const Real *const *x, Real *const *y, int rows, int n_in, int lines_out,
                        const Real *matrix, bool add)
   {
@@ -131,16 +123,15 @@ template <class Real> struct Counting {
                       Real *sums, Real *scratch)
   {
     const double n = n_basis, e = edges.count;
-    count(kProject, e * n * (11 + 2 * components),
-          e * (6 * n + 6 + components) + 2 * n * components, sizeof(Real),
-          [&] { real->project(edges, rows, n_basis, components, sums, scratch); });
+    count(kProject, e * n * (10 + 2 * components), e * (6 * n + 1 + components) + n * components,
+          sizeof(Real), [&] { real->project(edges, rows, n_basis, components, sums, scratch); });
   }
   static void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int components,
                            const Real *g, Real *scratch, Real *yhat, Real *rhat)
   {
     const double n = n_basis, e = edges.count;
-    count(kProjectBack, e * n * (22 + 2 + 4 * components),
-          e * (6 * n + 14 + 2 * components) + n * components, sizeof(Real),
+    count(kProjectBack, e * n * (18 + 2 + 4 * components),
+          e * (6 * n + 3 + 2 * components) + n * components, sizeof(Real),
           [&] { real->project_back(edges, rows, n_basis, components, g, scratch, yhat, rhat); });
   }
   static void couple(const Coupling<Real> *list, int n, int edges, int stride, const Real *y,
@@ -162,8 +153,8 @@ template <class Real> struct Counting {
   {
     constexpr double n1 = 2 * L1 + 1, n3 = 2 * L3 + 1;
     const double e = edges.count, w = width;
-    count(kPathForward, e * w * (11 + n1 * (1 + 2 * n3)),
-          e * (6 * w + 6 + n1 * w + n1 * n3) + 2 * n3 * w, sizeof(Real), [&] {
+    count(kPathForward, e * w * (10 + n1 * (1 + 2 * n3)),
+          e * (6 * w + 1 + n1 * w + n1 * n3) + 2 * n3 * w, sizeof(Real), [&] {
             real->path_forward[L1][L3](edges, rows, width, sender, coupled, message,
                                        message_stride);
           });
@@ -176,8 +167,8 @@ template <class Real> struct Counting {
   {
     constexpr double n1 = 2 * L1 + 1, n3 = 2 * L3 + 1;
     const double e = edges.count, w = width;
-    count(kPathBackward, e * w * (22 + n1 * (6 + 4 * n3)),
-          e * (6 * w + 14 + 3 * n1 * w + 2 * n1 * n3) + n3 * w, sizeof(Real), [&] {
+    count(kPathBackward, e * w * (18 + n1 * (6 + 4 * n3)),
+          e * (6 * w + 4 + 3 * n1 * w + 2 * n1 * n3) + n3 * w, sizeof(Real), [&] {
             real->path_backward[L1][L3](edges, rows, width, sender, sender_hat, coupled,
                                         message_hat, message_stride, coupled_hat, rhat);
           });
@@ -211,7 +202,6 @@ template <class Real> struct Counting {
     Kernels<Real> t = *real;
     t.harmonics = harmonics;
     t.gradients = gradients;
-    t.weights = weights;
     t.multiply = multiply;
     t.project = project;
     t.project_back = project_back;

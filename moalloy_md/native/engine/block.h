@@ -54,7 +54,7 @@ template <class Real> class Block
  private:
   void linear_readout(const ReadoutParameters<Real> &readout, double *energies);
   void nonlinear_readout(const ReadoutParameters<Real> &readout, double *energies);
-  void weigh(int layer);
+  void locate(int layer);
   void find_norms(int layer);
   void normalise(int layer);
   void normalise_back(int layer);

@@ -8,38 +8,38 @@ namespace moalloy
 namespace
 {
 
-// The density of an edge, and its slope: a quintic Hermite spline of one function.
+// The density of an edge, and its slope.
 template <class Real> double density_at(const RadialTable<Real> &table, double r, double &slope)
 {
-  const auto [knot, t, inverse_spacing] = table.grid.at(r);
-  const double *f = &table.density[static_cast<std::size_t>(3) * knot];
-  const double s = 1 - t, tt = t * t, ss = s * s, ts = t * s;
-  slope = (30 * ts * ts * (f[3] - f[0]) + ss * (1 + t * (2 - 15 * t)) * f[1] +
-           0.5 * ts * s * (2 - 5 * t) * f[2] + tt * (1 + s * (2 - 15 * s)) * f[4] -
-           0.5 * ts * t * (2 - 5 * s) * f[5]) *
-          inverse_spacing;
-  return ss * s * (1 + 3 * t + 6 * tt) * f[0] + t * ss * s * (1 + 3 * t) * f[1] +
-         0.5 * tt * ss * s * f[2] + tt * t * (1 + 3 * s + 6 * ss) * f[3] -
-         s * tt * t * (1 + 3 * s) * f[4] + 0.5 * ss * tt * t * f[5];
+  const auto [interval, t, rate] = table.grid.at(r);
+  constexpr int line = kLanes<double>;  // the function is the first of a line
+  const double *c = &table.density[static_cast<std::size_t>(6) * line * interval];
+  double value = c[5 * line], derivative = 0;
+  for (int q = 4; q >= 0; --q) {
+    derivative = derivative * t + value;
+    value = value * t + c[q * line];
+  }
+  slope = derivative * rate;
+  return value;
 }
 
 }  // namespace
 
-template <class Real> void Block<Real>::weigh(int layer)
+// Where in the tables of a layer the edges are.
+template <class Real> void Block<Real>::locate(int layer)
 {
   const LayerParameters<Real> &parameters = p_.layers[layer];
   for (int c = 0; c < count_; ++c) {
     Neighbourhood<Real> &n = around_[c];
     for (int j = 0; j < p_.types; ++j) {
-      const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
+      const Grid &grid = parameters.table(type_[c], j, p_.types).grid;
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
-        const Grid::Place place = table.grid.at(n.r[e]);
-        n.knot[e] = place.knot;
-        n.at[e] = static_cast<Real>(place.t);
-        n.inverse_spacing[e] = static_cast<Real>(place.inverse_spacing);
+        const Grid::Place place = grid.at(n.r[e]);
+        n.interval[e] = place.interval;
+        n.t[e] = static_cast<Real>(place.t);
+        n.rate[e] = static_cast<Real>(place.rate);
       }
     }
-    kernels_.weights(n.count, n.stride, n.at, n.inverse_spacing, n.weight, n.weight_slope);
   }
 }
 
@@ -78,7 +78,7 @@ void Block<Real>::multiply_sums(int i, int j, const int *chosen, int n, bool bac
 template <class Real> void Block<Real>::first_message()
 {
   const LayerParameters<Real> &layer = p_.layers[0];
-  weigh(0);
+  locate(0);
   zero_a();
   for_each_pair_of_types([&](int i, int j, const int *chosen, int n) {
     for (int q = 0; q < n; ++q) {
@@ -86,7 +86,7 @@ template <class Real> void Block<Real>::first_message()
       scratch_.resize(
           std::max(scratch_.size(), static_cast<std::size_t>(2) * layer.n_basis * around.stride));
       kernels_.project(around.edges(around.range[j], around.range[j + 1]),
-                       layer.table(i, j, p_.types).rows.data(), layer.n_basis, p_.components,
+                       layer.table(i, j, p_.types).polynomials.data(), layer.n_basis, p_.components,
                        sums(chosen[q]), scratch_.data());
     }
     multiply_sums(i, j, chosen, n, false);
@@ -99,7 +99,7 @@ template <class Real> void Block<Real>::first_message_kept()
   // on its way while there is something else to do
   const std::size_t end = static_cast<std::size_t>(count_) * p_.components * p_.width;
   for (std::size_t k = 0; k < end; k += kLanes<Real>) __builtin_prefetch(a(0) + k);
-  weigh(0);
+  locate(0);
   find_norms(0);
 }
 
@@ -113,8 +113,8 @@ template <class Real> void Block<Real>::first_message_back(double *energies)
       Neighbourhood<Real> &around = around_[chosen[q]];
       const int first = around.range[j];
       kernels_.project_back(around.edges(first, around.range[j + 1]),
-                            layer.table(i, j, p_.types).rows.data(), layer.n_basis, p_.components,
-                            sums(chosen[q]), scratch_.data(), around.yhat + first,
+                            layer.table(i, j, p_.types).polynomials.data(), layer.n_basis,
+                            p_.components, sums(chosen[q]), scratch_.data(), around.yhat + first,
                             around.rhat + first);
     }
   });
@@ -139,7 +139,7 @@ template <class Real> void Block<Real>::later_message(const Real *features)
 {
   const LayerParameters<Real> &layer = p_.layers[1];
   const std::size_t size = static_cast<std::size_t>((layer.l_in + 1) * (layer.l_in + 1)) * p_.width;
-  weigh(1);
+  locate(1);
   zero(message_);
   zero_a();
   for (int c = 0; c < count_; ++c) {
@@ -158,10 +158,12 @@ template <class Real> void Block<Real>::later_message(const Real *features)
         const int first = ranges == 1 ? 0 : n.range[j],
                   end = ranges == 1 ? n.count : n.range[j + 1];
         const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
-        const std::size_t group = static_cast<std::size_t>(3) * table.grid.knots() * p_.width;
+        const std::size_t group =
+            static_cast<std::size_t>(6) * table.grid.all_intervals() * p_.width;
         kernels_.path_forward[path.l1][path.l3](
-            n.edges(first, end), table.rows.data() + q * group, p_.width, sender_.data() + first,
-            coupled + first, message(path.first_row) + c * p_.width, kCentres * p_.width);
+            n.edges(first, end), table.polynomials.data() + q * group, p_.width,
+            sender_.data() + first, coupled + first, message(path.first_row) + c * p_.width,
+            kCentres * p_.width);
       }
     }
   }
@@ -212,10 +214,11 @@ void Block<Real>::later_message_back(const Real *features, const std::vector<Rea
         const int first = ranges == 1 ? 0 : n.range[j],
                   end = ranges == 1 ? n.count : n.range[j + 1];
         const RadialTable<Real> &table = layer.table(type_[c], j, p_.types);
-        const std::size_t group = static_cast<std::size_t>(3) * table.grid.knots() * p_.width;
+        const std::size_t group =
+            static_cast<std::size_t>(6) * table.grid.all_intervals() * p_.width;
         kernels_.path_backward[path.l1][path.l3](
-            n.edges(first, end), table.rows.data() + q * group, p_.width, sender_.data() + first,
-            sender_hat_.data() + first, coupled_.data() + first,
+            n.edges(first, end), table.polynomials.data() + q * group, p_.width,
+            sender_.data() + first, sender_hat_.data() + first, coupled_.data() + first,
             message(path.first_row) + c * p_.width, kCentres * p_.width,
             coupled_hat_.data() + first, n.rhat + first);
       }

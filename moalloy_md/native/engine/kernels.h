@@ -6,15 +6,15 @@ namespace moalloy
 {
 
 /* Edges of one centre (or a part of them) as structure of arrays; each array begins on a cache line
-   and is padded to whole lines. A component of several (harmonics, weights) follows the one before
+   and is padded to whole lines. A component of several (harmonics) follows the one before
    at a distance of `stride` numbers. */
 template <class Real> struct Edges {
   int count;
   int stride;
-  const int *knot;           // interval of the splines
-  const Real *weight;        // (6): of value, h f', h^2 f'' at both knots
-  const Real *weight_slope;  // (6): the same for the derivative in r
-  const Real *harmonics;     // ((l_max + 1)^2)
+  const int *interval;    // of the radial functions, see Grid
+  const Real *t;          // in it
+  const Real *rate;       // dt / dr
+  const Real *harmonics;  // ((l_max + 1)^2)
 };
 
 /* One component M of the symmetric contraction: a sum over nested monomials
@@ -48,10 +48,6 @@ template <class Real> struct Kernels {
   void (*gradients)(int l_max, int count, int stride, const Real *u, const Real *inverse_r,
                     const Real *yhat, const Real *rhat, Real *gradient);
 
-  // Weights of the quintic Hermite spline at t in [0, 1], and of its derivative in r.
-  void (*weights)(int count, int stride, const Real *t, const Real *inverse_spacing, Real *weight,
-                  Real *weight_slope);
-
   // y[row] (+)= x[row] . matrix; matrix packed by `pack` (parameters.h): (lines of out, in, lane)
   void (*multiply)(const Real *const *x, Real *const *y, int rows, int n_in, int lines_out,
                    const Real *matrix, bool add);
@@ -59,10 +55,10 @@ template <class Real> struct Kernels {
   /* First layer: sums[c][n] = sum_edges Y_c phi_n, and back:
      yhat[c][e] = sum_n phi_n g[c][n], rhat[e] += sum_n phi'_n sum_c Y_c g[c][n].
      scratch: 2 n_basis * stride numbers */
-  void (*project)(const Edges<Real> &edges, const Real *rows, int n_basis, int components,
+  void (*project)(const Edges<Real> &edges, const Real *polynomials, int n_basis, int components,
                   Real *sums, Real *scratch);
-  void (*project_back)(const Edges<Real> &edges, const Real *rows, int n_basis, int components,
-                       const Real *g, Real *scratch, Real *yhat, Real *rhat);
+  void (*project_back)(const Edges<Real> &edges, const Real *polynomials, int n_basis,
+                       int components, const Real *g, Real *scratch, Real *yhat, Real *rhat);
 
   // Couplings of each edge with its harmonics, and back: yhat[harmonic] += value * hat[out].
   void (*couple)(const Coupling<Real> *list, int n, int count, int stride, const Real *y,
@@ -73,10 +69,10 @@ template <class Real> struct Kernels {
   /* One path (l1, l3) of a later layer: message[m3] += sum_e R(r_e) sum_m1 u_e[m1] c[m1,m3][e],
      where c are couplings with the harmonics of each edge ((2 l1 + 1)(2 l3 + 1), stride apart);
      sender[e] points to u_e at m1 = 0. And back from mhat: uhat, chat, and rhat. */
-  using PathForward = void (*)(const Edges<Real> &edges, const Real *rows, int width,
+  using PathForward = void (*)(const Edges<Real> &edges, const Real *polynomials, int width,
                                const Real *const *sender, const Real *coupled, Real *message,
                                int message_stride);
-  using PathBackward = void (*)(const Edges<Real> &edges, const Real *rows, int width,
+  using PathBackward = void (*)(const Edges<Real> &edges, const Real *polynomials, int width,
                                 const Real *const *sender, Real *const *sender_hat,
                                 const Real *coupled, const Real *message_hat, int message_stride,
                                 Real *coupled_hat, Real *rhat);

@@ -97,82 +97,39 @@ void gradients(int l_max, int count, int stride, const Real *u, const Real *inve
   }
 }
 
-template <class Real>
-void weights(int count, int stride, const Real *at, const Real *inverse_spacing, Real *weight,
-             Real *weight_slope)
-{
-  for (int e = 0; e < count; e += kWidth<Real>) {
-    const Vec<Real> t = load(at + e), s = Real(1) - t, tt = t * t, ss = s * s;
-    // t^3 (10 - 15 t + 6 t^2) and its mirror image, and so on: small numbers stay exact
-    const Vec<Real> ts = t * s, slope = Real(30) * ts * ts;
-    const Vec<Real> inverse = load(inverse_spacing + e);
-    auto put = [&](int row, Vec<Real> value, Vec<Real> derivative) {
-      store(weight + row * stride + e, value);
-      store(weight_slope + row * stride + e, inverse * derivative);
-    };
-    put(0, ss * s * (Real(1) + Real(3) * t + Real(6) * tt), -slope);
-    put(1, t * ss * s * (Real(1) + Real(3) * t), ss * (Real(1) + t * (Real(2) - Real(15) * t)));
-    put(2, Real(0.5) * tt * ss * s, Real(0.5) * ts * s * (Real(2) - Real(5) * t));
-    put(3, tt * t * (Real(1) + Real(3) * s + Real(6) * ss), slope);
-    put(4, -s * tt * t * (Real(1) + Real(3) * s), tt * (Real(1) + s * (Real(2) - Real(15) * s)));
-    put(5, Real(0.5) * ss * tt * t, -Real(0.5) * ts * t * (Real(2) - Real(5) * s));
-  }
-}
-
-/* Tables hold the three rows of a knot line by line: a line of the value, of h f' and of h^2 f'',
-   then the next line of each. So the six rows of an interval are read from two places that run
-   on, instead of from six. */
-template <class Real> inline const Real *in_table(const Real *knot, int k)
-{
-  const int lane = k % kLine<Real>;
-  return knot + 3 * (k - lane) + lane;
-}
-template <class Real> inline Vec<Real> table_row(const Real *at, int q, int width)
-{
-  return load(at + (q < 3 ? 0 : 3 * width) + (q % 3) * kLine<Real>);
-}
-
-template <class Real> struct Row {
+/* Radial functions of an edge: polynomials of degree 5 in t, by Horner's rule. The coefficients of
+   a line of functions lie one after the other: all that an edge needs is read from one place that
+   runs on. */
+template <class Real> struct Radial {
   const Real *data;
-  Real w[6];
-  int width;
-  Row(const Edges<Real> &edges, int e, const Real *rows, int width)
-      : data(rows + static_cast<long>(edges.knot[e]) * 3 * width), width(width)
+  Vec<Real> t;
+  Radial(const Edges<Real> &edges, int e, const Real *polynomials, int width)
+      : data(polynomials + static_cast<long>(edges.interval[e]) * 6 * width), t(splat(edges.t[e]))
   {
-    MOALLOY_UNROLL
-    for (int q = 0; q < 6; ++q) w[q] = edges.weight[q * edges.stride + e];
   }
-  Vec<Real> value(int k) const
+  // The coefficients of t^0 of channel k and on; the others follow, a line apart.
+  const Real *coefficients(int k) const
   {
-    const Real *at = in_table(data, k);
-    Vec<Real> v = w[0] * table_row(at, 0, width);
-    MOALLOY_UNROLL
-    for (int q = 1; q < 6; ++q) v += w[q] * table_row(at, q, width);
-    return v;
+    const int lane = k % kLine<Real>;
+    return data + 6 * (k - lane) + lane;
   }
-};
-
-template <class Real> struct RowWithSlope : Row<Real> {
-  Real s[6];
-  RowWithSlope(const Edges<Real> &edges, int e, const Real *rows, int width)
-      : Row<Real>(edges, e, rows, width)
+  template <int N> void value(int k, Vec<Real> *values) const
   {
     MOALLOY_UNROLL
-    for (int q = 0; q < 6; ++q) s[q] = edges.weight_slope[q * edges.stride + e];
+    for (int q = 5; q >= 0; --q) MOALLOY_UNROLL
+    for (int v = 0; v < N; ++v) {
+      const Vec<Real> c = load(coefficients(k + v * kWidth<Real>) + q * kLine<Real>);
+      values[v] = q == 5 ? c : values[v] * t + c;
+    }
   }
-  // of kSpan vectors
-  void both(int k, Vec<Real> *value, Vec<Real> *slope) const
+  template <int N> void both(int k, Vec<Real> *values, Vec<Real> *slopes) const
   {
-    const Real *at = in_table(this->data, k);
     MOALLOY_UNROLL
-    for (int q = 0; q < 6; ++q) {
-      const Vec<Real> w = splat(this->w[q]), dw = splat(s[q]);
-      MOALLOY_UNROLL
-      for (int v = 0; v < kSpan; ++v) {
-        const Vec<Real> row = table_row(at + v * kWidth<Real>, q, this->width);
-        value[v] = q == 0 ? w * row : value[v] + w * row;
-        slope[v] = q == 0 ? dw * row : slope[v] + dw * row;
-      }
+    for (int q = 5; q >= 0; --q) MOALLOY_UNROLL
+    for (int v = 0; v < N; ++v) {
+      const Vec<Real> c = load(coefficients(k + v * kWidth<Real>) + q * kLine<Real>);
+      if (q < 5) slopes[v] = q == 4 ? values[v] : slopes[v] * t + values[v];
+      values[v] = q == 5 ? c : values[v] * t + c;
     }
   }
 };

@@ -19,7 +19,6 @@ template <class Real> constexpr Kernels<Real> table(const char *name)
   return {name,
           harmonics<Real>,
           gradients<Real>,
-          weights<Real>,
           multiply<Real>,
           project<Real>,
           project_back<Real>,

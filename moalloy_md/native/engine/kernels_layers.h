@@ -38,12 +38,17 @@ void add_products(const Edges<Real> &edges, int n_basis, const Real *phi, Real *
 }
 
 template <class Real>
-void project(const Edges<Real> &edges, const Real *rows, int n_basis, int components, Real *sums,
-             Real *scratch)
+void project(const Edges<Real> &edges, const Real *polynomials, int n_basis, int components,
+             Real *sums, Real *scratch)
 {
   for (int e = 0; e < edges.count; ++e) {
-    const Row<Real> row(edges, e, rows, n_basis);
-    for (int n = 0; n < n_basis; n += kWidth<Real>) store(scratch + e * n_basis + n, row.value(n));
+    const Radial<Real> radial(edges, e, polynomials, n_basis);
+    for (int n = 0; n < n_basis; n += kSpan * kWidth<Real>) {
+      Vec<Real> value[kSpan];
+      radial.template value<kSpan>(n, value);
+      MOALLOY_UNROLL
+      for (int v = 0; v < kSpan; ++v) store(scratch + e * n_basis + n + v * kWidth<Real>, value[v]);
+    }
   }
   // as many components at a time as have room in registers
   if (components == 1) return add_products<Real, 0, 1>(edges, n_basis, scratch, sums);
@@ -80,20 +85,20 @@ void products_back(const Edges<Real> &edges, int n_basis, const Real *g, const R
     sums<Real, N + 1>(total, sum);
     MOALLOY_UNROLL
     for (int c = 0; c < N; ++c) yhat[(First + c) * edges.stride + e] = sum[c];
-    rhat[e] += sum[N];
+    rhat[e] += edges.rate[e] * sum[N];
   }
 }
 
 template <class Real>
-void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int components,
+void project_back(const Edges<Real> &edges, const Real *polynomials, int n_basis, int components,
                   const Real *g, Real *scratch, Real *yhat, Real *rhat)
 {
   Real *phi = scratch, *slope = scratch + static_cast<long>(n_basis) * edges.stride;
   for (int e = 0; e < edges.count; ++e) {
-    const RowWithSlope<Real> row(edges, e, rows, n_basis);
+    const Radial<Real> radial(edges, e, polynomials, n_basis);
     for (int n = 0; n < n_basis; n += kSpan * kWidth<Real>) {
       Vec<Real> value[kSpan], derivative[kSpan];
-      row.both(n, value, derivative);
+      radial.template both<kSpan>(n, value, derivative);
       MOALLOY_UNROLL
       for (int v = 0; v < kSpan; ++v) {
         store(phi + e * n_basis + n + v * kWidth<Real>, value[v]);
@@ -121,14 +126,11 @@ void project_back(const Edges<Real> &edges, const Real *rows, int n_basis, int c
 constexpr int kTogether = 4;
 
 template <class Real, int L1, int L3, int N>
-inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, int width,
+inline void forward_some(const Edges<Real> &edges, int first, const Real *polynomials, int width,
                          const Real *const *sender, const Real *coupled, Real *message,
                          int message_stride)
 {
   constexpr int n1 = 2 * L1 + 1, n3 = 2 * L3 + 1;
-  const Real *data[N];
-  MOALLOY_UNROLL
-  for (int e = 0; e < N; ++e) data[e] = rows + static_cast<long>(edges.knot[first + e]) * 3 * width;
   for (int k = 0; k < width; k += kSpan * kWidth<Real>) {
     Vec<Real> total[n3][kSpan];
     MOALLOY_UNROLL
@@ -137,17 +139,8 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
       total[m3][v] = load(message + m3 * message_stride + k + v * kWidth<Real>);
     MOALLOY_UNROLL
     for (int e = 0; e < N; ++e) {
-      const Real *at = in_table(data[e], k);
-      Vec<Real> radial[kSpan] = {};
-      MOALLOY_UNROLL
-      for (int q = 0; q < 6; ++q) {
-        const Vec<Real> w = splat(edges.weight[q * edges.stride + first + e]);
-        MOALLOY_UNROLL
-        for (int v = 0; v < kSpan; ++v) {
-          const Vec<Real> row = table_row(at + v * kWidth<Real>, q, width);
-          radial[v] = q == 0 ? w * row : radial[v] + w * row;
-        }
-      }
+      Vec<Real> radial[kSpan];
+      Radial<Real>(edges, first + e, polynomials, width).template value<kSpan>(k, radial);
       const Real *u = sender[first + e] + k;
       const Real *c = coupled + first + e;
       MOALLOY_UNROLL
@@ -171,30 +164,31 @@ inline void forward_some(const Edges<Real> &edges, int first, const Real *rows, 
 }
 
 template <class Real, int L1, int L3>
-void path_forward(const Edges<Real> &edges, const Real *rows, int width, const Real *const *sender,
-                  const Real *coupled, Real *message, int message_stride)
+void path_forward(const Edges<Real> &edges, const Real *polynomials, int width,
+                  const Real *const *sender, const Real *coupled, Real *message, int message_stride)
 {
   int e = 0;
   for (; e + kTogether <= edges.count; e += kTogether)
-    forward_some<Real, L1, L3, kTogether>(edges, e, rows, width, sender, coupled, message,
+    forward_some<Real, L1, L3, kTogether>(edges, e, polynomials, width, sender, coupled, message,
                                           message_stride);
   for (; e < edges.count; ++e)
-    forward_some<Real, L1, L3, 1>(edges, e, rows, width, sender, coupled, message, message_stride);
+    forward_some<Real, L1, L3, 1>(edges, e, polynomials, width, sender, coupled, message,
+                                  message_stride);
 }
 
 template <class Real, int L1, int L3>
-void path_backward(const Edges<Real> &edges, const Real *rows, int width, const Real *const *sender,
-                   Real *const *sender_hat, const Real *coupled, const Real *message_hat,
-                   int message_stride, Real *coupled_hat, Real *rhat)
+void path_backward(const Edges<Real> &edges, const Real *polynomials, int width,
+                   const Real *const *sender, Real *const *sender_hat, const Real *coupled,
+                   const Real *message_hat, int message_stride, Real *coupled_hat, Real *rhat)
 {
   constexpr int n1 = 2 * L1 + 1, n3 = 2 * L3 + 1;
   for (int e = 0; e < edges.count; ++e) {
-    const RowWithSlope<Real> row(edges, e, rows, width);
+    const Radial<Real> functions(edges, e, polynomials, width);
     const Real *c = coupled + e;
     Vec<Real> total[n1 * n3 + 1] = {};  // the last one along the edge
     for (int k = 0; k < width; k += kSpan * kWidth<Real>) {
       Vec<Real> radial[kSpan], slope[kSpan];
-      row.both(k, radial, slope);
+      functions.template both<kSpan>(k, radial, slope);
       MOALLOY_UNROLL
       for (int m1 = 0; m1 < n1; ++m1) {
         const Real *in = sender[e] + m1 * width + k;
@@ -224,7 +218,7 @@ void path_backward(const Edges<Real> &edges, const Real *rows, int width, const 
     sums<Real, n1 * n3 + 1>(total, sum);
     MOALLOY_UNROLL
     for (int m = 0; m < n1 * n3; ++m) coupled_hat[m * edges.stride + e] = sum[m];
-    rhat[e] += sum[n1 * n3];
+    rhat[e] += edges.rate[e] * sum[n1 * n3];
   }
 }
 

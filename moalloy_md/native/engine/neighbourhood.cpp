@@ -8,7 +8,7 @@ namespace moalloy
 namespace
 {
 
-constexpr int kSlabRows = 3 + 1 + 1 + 1 + 6 + 6 + 1 + 3;  // and twice the harmonics
+constexpr int kSlabRows = 3 + 1 + 1 + 1 + 1 + 3;  // and twice the harmonics
 
 }  // namespace
 
@@ -66,16 +66,14 @@ template <class Real> void Neighbourhood<Real>::make_room(const Parameters<Real>
   const std::size_t size = stride;
   if (slab.size() < size * (kSlabRows + 2 * p.components)) {
     slab.resize(size * (kSlabRows + 2 * p.components));
-    for (auto *v : {&node, &handle, &knot}) v->resize(size);
+    for (auto *v : {&node, &handle, &interval}) v->resize(size);
     for (auto *v : {&x, &y, &z, &r}) v->resize(size);
   }
   Real *row = slab.data();
   for (auto [pointer, rows] : {std::pair{&u, 3},
                                {&inverse_r, 1},
-                               {&at, 1},
-                               {&inverse_spacing, 1},
-                               {&weight, 6},
-                               {&weight_slope, 6},
+                               {&t, 1},
+                               {&rate, 1},
                                {&harmonics, p.components},
                                {&yhat, p.components},
                                {&rhat, 1},
@@ -99,7 +97,7 @@ void Neighbourhood<Real>::measure(const Parameters<Real> &p, const Kernels<Real>
     u[2 * stride + e] = static_cast<Real>(z[e] * inverse);
   }
   for (int e = count; e < stride; ++e)
-    inverse_r[e] = at[e] = inverse_spacing[e] = u[e] = u[stride + e] = u[2 * stride + e] = 0;
+    inverse_r[e] = t[e] = rate[e] = u[e] = u[stride + e] = u[2 * stride + e] = 0;
   std::fill_n(rhat, stride, Real(0));
   kernels.harmonics(p.l_max, count, stride, u, harmonics);
 }

@@ -19,9 +19,9 @@ template <class Real> struct Neighbourhood {
   std::vector<int> range;       // (types + 1): where the neighbours of each type begin
   std::vector<double> x, y, z;  // from the neighbour to the centre, Angstrom
   std::vector<double> r;
-  std::vector<int> knot;
+  std::vector<int> interval;
   Array<Real> slab;
-  Real *u, *inverse_r, *at, *inverse_spacing, *weight, *weight_slope, *harmonics;  // in the slab
+  Real *u, *inverse_r, *t, *rate, *harmonics;  // in the slab
   Real *yhat, *rhat, *gradient;
 
   // The neighbours within the cutoff; `list` is room to work in.
@@ -33,8 +33,8 @@ template <class Real> struct Neighbourhood {
 
   Edges<Real> edges(int first, int end) const
   {
-    return {end - first,          stride,           knot.data() + first, weight + first,
-            weight_slope + first, harmonics + first};
+    return {end - first, stride,       interval.data() + first,
+            t + first,   rate + first, harmonics + first};
   }
 
  private:

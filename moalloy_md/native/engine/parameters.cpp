@@ -141,12 +141,16 @@ template <class Real> void Builder<Real>::radial(const Layer &layer, LayerParame
     table.grid = spline.grid;
     if (layer.density) {  // the last function; the network's stay
       const int n = spline.functions;
+      Spline density = spline;
+      density.functions = 1;
+      density.rows.clear();
       std::vector<double> rest;
       for (int line = 0; line < 3 * spline.grid.knots(); ++line) {
         const double *row = &spline.rows[static_cast<std::size_t>(line) * n];
         rest.insert(rest.end(), row, row + n - 1);
-        table.density.push_back(row[n - 1]);
+        density.rows.push_back(row[n - 1]);
       }
+      table.density = polynomials<double>(density, 1);
       spline.rows = std::move(rest);
       --spline.functions;
     }
@@ -155,7 +159,7 @@ template <class Real> void Builder<Real>::radial(const Layer &layer, LayerParame
       radial_error_ = std::max(radial_error_, compressed_.back().error);
       out.n_basis = std::max(out.n_basis, padded<Real>(compressed_.back().basis.functions));
     } else {
-      table.rows = packed_rows<Real>(spline, groups);
+      table.polynomials = polynomials<Real>(spline, groups);
     }
     out.tables.push_back(std::move(table));
   }
@@ -173,7 +177,7 @@ void Builder<Real>::first_layer(const Layer &layer, LayerParameters<Real> &out)
     for (int line = 0; line < 3 * basis.grid.knots(); ++line)
       std::copy_n(&basis.rows[static_cast<std::size_t>(line) * basis.functions], basis.functions,
                   &wide.rows[static_cast<std::size_t>(line) * out.n_basis]);
-    out.tables[pair].rows = packed_rows<Real>(wide, 1);
+    out.tables[pair].polynomials = polynomials<Real>(wide, 1);
   }
   for (int i = 0; i < types_; ++i)
     for (int j = 0; j < types_; ++j) {
@@ -362,7 +366,7 @@ template <class Real> double Parameters<Real>::memory() const
     for (const auto &m : matrices) numbers += m.data.size();
   };
   for (const auto &layer : layers) {
-    for (const auto &table : layer.tables) numbers += table.rows.size();
+    for (const auto &table : layer.tables) numbers += table.polynomials.size();
     for (const auto *m : {&layer.project, &layer.project_back, &layer.up, &layer.up_back,
                           &layer.skip, &layer.skip_back})
       add(*m);

@@ -25,8 +25,8 @@ template <class Real> struct Matrix {
 // Splines of one layer, of a pair of types or of all pairs alike.
 template <class Real> struct RadialTable {
   Grid grid;
-  Array<Real> rows;             // (group, knot, line, 3, functions of a line)
-  std::vector<double> density;  // (knot, 3), or empty
+  Array<Real> polynomials;  // see radial.h
+  Array<double> density;    // those of the one function of an edge's density, or empty
 };
 
 template <class Real> struct PathParameters {

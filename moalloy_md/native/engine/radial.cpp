@@ -316,25 +316,35 @@ Compressed compress(const Spline &spline, double tolerance, int multiple)
   return result;
 }
 
-template <class Real> Array<Real> packed_rows(const Spline &spline, int groups)
+template <class Real> Array<Real> polynomials(const Spline &spline, int groups)
 {
   constexpr int line = kLanes<Real>;
-  const int width = spline.functions / groups, padded_width = padded<Real>(width);
-  const std::size_t per_knot = static_cast<std::size_t>(3) * padded_width;
-  Array<Real> rows(per_knot * spline.grid.knots() * groups);
-  for (int g = 0; g < groups; ++g)
-    for (int knot = 0; knot < spline.grid.knots(); ++knot)
-      for (int q = 0; q < 3; ++q) {
-        const std::size_t row = static_cast<std::size_t>(3) * knot + q;
-        Real *to = &rows[(static_cast<std::size_t>(g) * spline.grid.knots() + knot) * per_knot];
-        for (int f = 0; f < width; ++f)
-          to[(f / line * 3 + q) * line + f % line] =
-              static_cast<Real>(spline.rows[row * spline.functions + g * width + f]);
-      }
-  return rows;
+  const Grid &grid = spline.grid;
+  const int n = spline.functions, width = n / groups;
+  const std::size_t size = static_cast<std::size_t>(6) * padded<Real>(width);
+  Array<Real> all(size * grid.all_intervals() * groups);
+  for (int section = 0; section < Grid::kSections; ++section)
+    for (int k = 0; k < grid.intervals(section); ++k) {
+      const std::size_t interval = grid.first(section) - section + k;
+      const double *inner = &spline.rows[static_cast<std::size_t>(3) * n * (interval + section)];
+      const double *outer = inner + static_cast<std::size_t>(3) * n;
+      for (int g = 0; g < groups; ++g)
+        for (int f = 0; f < width; ++f) {
+          // value and derivatives in t at both ends, which runs against r
+          const double *from = outer + g * width + f, *to = inner + g * width + f;
+          const double c0 = from[0], c1 = -from[n], c2 = from[2 * n] / 2;
+          const double a = to[0] - c0 - c1 - c2, b = -to[n] - c1 - 2 * c2, c = to[2 * n] - 2 * c2;
+          const double coefficients[6] = {
+              c0, c1, c2, 10 * a - 4 * b + c / 2, -15 * a + 7 * b - c, 6 * a - 3 * b + c / 2};
+          Real *rows = &all[(g * static_cast<std::size_t>(grid.all_intervals()) + interval) * size];
+          for (int q = 0; q < 6; ++q)
+            rows[(f / line * 6 + q) * line + f % line] = static_cast<Real>(coefficients[q]);
+        }
+    }
+  return all;
 }
 
-template Array<float> packed_rows<float>(const Spline &, int);
-template Array<double> packed_rows<double>(const Spline &, int);
+template Array<float> polynomials<float>(const Spline &, int);
+template Array<double> polynomials<double>(const Spline &, int);
 
 }  // namespace moalloy

@@ -27,16 +27,16 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
 
 /* Knots on [0, r_max]: sections of equal length, each with as many intervals of equal length as its
    functions need. They are steepest where atoms never come; where they do, few knots are enough,
-   and their rows stay in the cache. Every section has a knot at both of its ends: that at a
-   border is there twice, because rows depend on the spacing. */
+   and what is read stays in the cache. Every section has a knot at both of its ends: that at a
+   border is there twice, because derivatives are held in units of the spacing. */
 class Grid
 {
  public:
   static constexpr int kSections = 16;
   struct Place {
-    int knot;  // the nearer end of the interval
-    double t;  // in [0, 1] of the interval
-    double inverse_spacing;
+    int interval;  // of all
+    double t;      // in [0, 1], from the outer end of the interval
+    double rate;   // dt / dr, 1 / Angstrom
   };
 
   Grid() = default;
@@ -47,6 +47,7 @@ class Grid
   double start(int section) const { return section * length_; }
   double spacing(int section) const { return length_ / intervals_[section]; }
   int intervals(int section) const { return intervals_[section]; }
+  int all_intervals() const { return knots_ - kSections; }
   int first(int section) const { return first_[section]; }  // its first knot
   Place at(double r) const
   {
@@ -54,7 +55,8 @@ class Grid
     const int section = std::min(static_cast<int>(x), kSections - 1);
     const double y = (x - section) * intervals_[section];
     const int interval = std::min(static_cast<int>(y), intervals_[section] - 1);
-    return {first_[section] + interval, y - interval, intervals_[section] * inverse_length_};
+    return {first_[section] - section + interval, 1 - (y - interval),
+            -intervals_[section] * inverse_length_};
   }
 
  private:
@@ -93,8 +95,10 @@ struct Compressed {
 };
 Compressed compress(const Spline &spline, double tolerance, int multiple);
 
-// Rows of a spline for the kernels: (group, knot, line, 3, functions of a line), padded.
-template <class Real> Array<Real> packed_rows(const Spline &spline, int groups);
+/* The spline as polynomials for the kernels: coefficients of t^0 to t^5 in each interval, where t
+   runs from its outer to its inner end, so that functions end at the cutoff without rounding. In
+   this order: (group, interval, line, 6, functions of a line), padded. */
+template <class Real> Array<Real> polynomials(const Spline &spline, int groups);
 
 }  // namespace moalloy
 
