@@ -8,6 +8,7 @@ namespace moalloy
 namespace
 {
 
+constexpr int kBins = 128;                        // of types and distances
 constexpr int kSlabRows = 3 + 1 + 1 + 1 + 1 + 3;  // and twice the harmonics
 
 }  // namespace
@@ -18,22 +19,30 @@ void Neighbourhood<Real>::find(const System &system, int centre, const Parameter
 {
   list.count = 0;
   if (system.type[centre] >= 0) system.neighbours->gather(centre, p.r_max, list);
-  // a counting sort by type
-  range.assign(p.types + 1, 0);
-  for (int k = 0; k < list.count; ++k) ++range[system.type[list.node[k]] + 1];
-  for (int t = 0; t < p.types; ++t) range[t + 1] += range[t];
-  make_room(p);
-  std::vector<int> &next = range;  // runs to the end of its range: shifted back below
+  /* A counting sort by type, and within a type by distance: edges in a row then read the same
+     coefficients of radial functions, which are still in the first cache. */
+  const int shells = std::max(1, kBins / p.types);
+  const double per_area = shells / (p.r_max * p.r_max);
+  bin_.resize(std::max(bin_.size(), static_cast<std::size_t>(list.count)));
+  next_.assign(static_cast<std::size_t>(shells) * p.types + 1, 0);
   for (int k = 0; k < list.count; ++k) {
-    const int e = next[system.type[list.node[k]]]++;
+    const double square = list.x[k] * list.x[k] + list.y[k] * list.y[k] + list.z[k] * list.z[k];
+    const int shell = std::min(static_cast<int>(square * per_area), shells - 1);
+    bin_[k] = system.type[list.node[k]] * shells + shell;
+    ++next_[bin_[k] + 1];
+  }
+  for (std::size_t b = 1; b < next_.size(); ++b) next_[b] += next_[b - 1];
+  range.resize(p.types + 1);
+  for (int t = 0; t <= p.types; ++t) range[t] = next_[static_cast<std::size_t>(t) * shells];
+  make_room(p);
+  for (int k = 0; k < list.count; ++k) {
+    const int e = next_[bin_[k]]++;
     node[e] = list.node[k];
     handle[e] = list.handle[k];
     x[e] = list.x[k];
     y[e] = list.y[k];
     z[e] = list.z[k];
   }
-  for (int t = p.types; t > 0; --t) range[t] = range[t - 1];
-  range[0] = 0;
   measure(p, kernels);
 }
 

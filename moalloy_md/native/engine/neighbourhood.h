@@ -12,7 +12,7 @@
 namespace moalloy
 {
 
-// The edges of one centre, ordered by the type of the neighbour.
+// The edges of one centre, ordered by the type of the neighbour and then roughly by length.
 template <class Real> struct Neighbourhood {
   int count = 0, stride = 0;
   std::vector<int> node, handle;
@@ -40,6 +40,8 @@ template <class Real> struct Neighbourhood {
  private:
   void make_room(const Parameters<Real> &p);
   void measure(const Parameters<Real> &p, const Kernels<Real> &kernels);
+
+  std::vector<int> bin_, next_;
 };
 
 }  // namespace moalloy
