@@ -112,7 +112,10 @@ def prepared(configure: Any, start: Path | None) -> Any:
         set_published_screening(model.pair_repulsion_fn)
         if start is not None:
             earlier = torch.load(start, map_location="cpu", weights_only=False)  # our own file
-            model.load_state_dict(earlier.state_dict())
+            shapes = {name: value.shape for name, value in model.state_dict().items()}
+            model.load_state_dict(  # mace-torch trains with scale and shift of shape (1,)
+                {name: value.view(shapes[name]) for name, value in earlier.state_dict().items()}
+            )
             for block, before in zip(model.interactions, earlier.interactions, strict=True):
                 block.avg_num_neighbors = before.avg_num_neighbors  # no part of the state
         return model, output
