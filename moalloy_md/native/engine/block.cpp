@@ -165,7 +165,8 @@ void Block<Real>::nonlinear_readout(const ReadoutParameters<Real> &readout, doub
   for (int c = 0; c < count_; ++c) {
     for (int h = 0; h < readout.hidden; ++h) {
       Real &x = hidden_[c * stride + h];  // becomes its adjoint
-      const double y = x, s = 1 / (1 + std::exp(-y)), factor = p_.activation * readout.output[h];
+      const Real y = x, s = 1 / (1 + std::exp(-y));
+      const double factor = p_.activation * readout.output[h];
       energies[c] += factor * y * s;
       x = static_cast<Real>(factor * s * (1 + y * (1 - s)));
     }

@@ -9,9 +9,13 @@ namespace
 {
 
 // The density of an edge, and its slope.
-template <class Real> double density_at(const RadialTable<Real> &table, double r, double &slope)
+template <class Real>
+double density_at(const Kernels<double> &kernels, const RadialTable<Real> &table, double r,
+                  double &slope)
 {
-  const auto [interval, t, rate] = table.grid.at(r);
+  int interval;
+  double t, rate;
+  kernels.locate(table.grid.sections(), 1, &r, &interval, &t, &rate);
   constexpr int line = kLanes<double>;  // the function is the first of a line
   const double *c = &table.density[static_cast<std::size_t>(6) * line * interval];
   double value = c[5 * line], derivative = 0;
@@ -33,12 +37,9 @@ template <class Real> void Block<Real>::locate(int layer)
     Neighbourhood<Real> &n = around_[c];
     for (int j = 0; j < p_.types; ++j) {
       const Grid &grid = parameters.table(type_[c], j, p_.types).grid;
-      for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
-        const Grid::Place place = grid.at(n.r[e]);
-        n.interval[e] = place.interval;
-        n.t[e] = static_cast<Real>(place.t);
-        n.rate[e] = static_cast<Real>(place.rate);
-      }
+      const int first = n.range[j];
+      kernels_.locate(grid.sections(), n.range[j + 1] - first, &n.r[first], &n.interval[first],
+                      n.t + first, n.rate + first);
     }
   }
 }
@@ -245,7 +246,7 @@ template <class Real> void Block<Real>::find_norms(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        norm_[c] += density_at(table, n.r[e], slope);
+        norm_[c] += density_at(kernels<double>(), table, n.r[e], slope);
       }
     }
   }
@@ -278,7 +279,7 @@ template <class Real> void Block<Real>::normalise_back(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        density_at(table, n.r[e], slope);
+        density_at(kernels<double>(), table, n.r[e], slope);
         n.rhat[e] += static_cast<Real>(norm_hat * slope);
       }
     }

@@ -37,49 +37,56 @@ template <class Real> struct Evaluator<Real>::Worker {
   double energies[Block<Real>::kCentres] = {};
   std::vector<Real *> adjoint_rows;
 
-  explicit Worker(const Shared &shared) : block(shared.parameters, shared.kernels, shared.zbl) {}
+  const Kernels<Real> &kernels;
+
+  explicit Worker(const Shared &shared)
+      : block(shared.parameters, shared.kernels, shared.zbl), kernels(shared.kernels)
+  {
+  }
 
   void collect_adjoint_rows();
   void scatter_gradients(bool of_atoms);
+  void scatter_virials(int centre, const Neighbourhood<Real> &n);
 };
 
 template <class Real> void Evaluator<Real>::Worker::collect_adjoint_rows()
 {
-  for (int c = 0; c < block.count(); ++c)
-    for (int e = 0; e < block.neighbourhood(c).count; ++e)
-      adjoints.reserve(block.neighbourhood(c).node[e]);
+  for (int c = 0; c < block.count(); ++c) adjoints.reserve(block.neighbourhood(c).nodes());
   adjoint_rows.clear();
   for (int c = 0; c < block.count(); ++c)
-    for (int e = 0; e < block.neighbourhood(c).count; ++e)
-      adjoint_rows.push_back(adjoints.row(block.neighbourhood(c).node[e]));
+    for (const int node : block.neighbourhood(c).nodes())
+      adjoint_rows.push_back(adjoints.row(node));
 }
 
 template <class Real> void Evaluator<Real>::Worker::scatter_gradients(bool of_atoms)
 {
   for (int c = 0; c < block.count(); ++c) {
     const Neighbourhood<Real> &n = block.neighbourhood(c);
-    double sum[3] = {}, strain[9] = {};
+    double sum[3];
+    kernels.strain(n.count, n.stride, n.x.data(), n.y.data(), n.z.data(), n.gradient, sum, virial);
+    forces.reserve(n.nodes());
     for (int e = 0; e < n.count; ++e) {
-      const double g[3] = {n.gradient[e], n.gradient[n.stride + e], n.gradient[2 * n.stride + e]};
-      const double v[3] = {n.x[e], n.y[e], n.z[e]};
-      forces.reserve(n.node[e]);
       double *other = forces.row(n.node[e]);
-      for (int a = 0; a < 3; ++a) {
-        sum[a] += g[a];
-        other[a] += g[a];
-        for (int b = 0; b < 3; ++b) strain[3 * a + b] += v[a] * g[b];
-      }
-      if (!of_atoms) continue;
-      virials.reserve(n.node[e]);
-      for (int node : {block.centre(c), n.node[e]}) {
-        double *w = virials.row(node);
-        for (int a = 0; a < 3; ++a)
-          for (int b = 0; b < 3; ++b) w[3 * a + b] += 0.5 * v[a] * g[b];
-      }
+      for (int a = 0; a < 3; ++a) other[a] += n.gradient[a * n.stride + e];
     }
     double *own = forces.row(block.centre(c));
     for (int a = 0; a < 3; ++a) own[a] -= sum[a];
-    for (int k = 0; k < 9; ++k) virial[k] += strain[k];
+    if (of_atoms) scatter_virials(block.centre(c), n);
+  }
+}
+
+// Half of what an edge has to each of its ends.
+template <class Real>
+void Evaluator<Real>::Worker::scatter_virials(int centre, const Neighbourhood<Real> &n)
+{
+  virials.reserve(n.nodes());
+  for (int e = 0; e < n.count; ++e) {
+    const double v[3] = {n.x[e], n.y[e], n.z[e]};
+    for (const int node : {centre, n.node[e]}) {
+      double *w = virials.row(node);
+      for (int a = 0; a < 3; ++a)
+        for (int b = 0; b < 3; ++b) w[3 * a + b] += 0.5 * v[a] * n.gradient[b * n.stride + e];
+    }
   }
 }
 

@@ -17,6 +17,14 @@ template <class Real> struct Edges {
   const Real *harmonics;  // ((l_max + 1)^2)
 };
 
+// Where on [0, r_max] the intervals of radial functions are: see Grid in radial.h.
+struct Sections {
+  static constexpr int kCount = 16;  // of equal length
+  double inverse_length;             // 1 / Angstrom
+  double intervals[kCount];          // of each, of equal length
+  int first[kCount];                 // among all
+};
+
 /* One component M of the symmetric contraction: a sum over nested monomials
      sum_a c_a A_a + sum_ab A_a A_b (c_ab + sum_c c_abc A_c),  a <= b <= c.
    The same for all elements and channels; coefficients are streamed in this order: singles, then
@@ -41,6 +49,18 @@ template <class Real> struct Coupling {
    number. Rows are given by pointers where they lie apart. */
 template <class Real> struct Kernels {
   const char *name;
+
+  // Lengths of vectors, and unit vectors (3) times 1 / length.
+  void (*measure)(int count, int stride, const double *x, const double *y, const double *z,
+                  double *r, Real *inverse_r, Real *u);
+
+  // Interval, t and dt / dr at distances.
+  void (*locate)(const Sections &sections, int count, const double *r, int *interval, Real *t,
+                 Real *rate);
+
+  // sum[a] = sum_e g_a, strain[3 a + b] += sum_e v_a g_b, of vectors v and gradients g (3).
+  void (*strain)(int count, int stride, const double *x, const double *y, const double *z,
+                 const Real *gradient, double *sum, double *strain);
 
   // Real spherical harmonics of unit vectors as e3nn has them, and
   // gradient = rhat u + (1 - u u^T) / r (dY/du)^T yhat; count is rounded up to whole lines.

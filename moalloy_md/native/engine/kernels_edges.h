@@ -11,6 +11,67 @@ namespace MOALLOY_KERNELS
 namespace
 {
 
+template <class Real>
+void measure(int count, int stride, const double *__restrict x, const double *__restrict y,
+             const double *__restrict z, double *__restrict r, Real *__restrict inverse_r,
+             Real *__restrict u)
+{
+#pragma omp simd
+  for (int e = 0; e < count; ++e) {
+    const double length = __builtin_sqrt(x[e] * x[e] + y[e] * y[e] + z[e] * z[e]);
+    const double inverse = 1 / length;  // two atoms on one place give NaN, which the caller reports
+    r[e] = length;
+    inverse_r[e] = static_cast<Real>(inverse);
+    u[e] = static_cast<Real>(x[e] * inverse);
+    u[stride + e] = static_cast<Real>(y[e] * inverse);
+    u[2 * stride + e] = static_cast<Real>(z[e] * inverse);
+  }
+}
+
+template <class Real>
+void locate(const Sections &sections, int count, const double *__restrict r,
+            int *__restrict interval, Real *__restrict t, Real *__restrict rate)
+{
+#pragma omp simd
+  for (int e = 0; e < count; ++e) {
+    const double x = r[e] * sections.inverse_length;
+    const int section = static_cast<int>(x < Sections::kCount - 1 ? x : Sections::kCount - 1);
+    const double intervals = sections.intervals[section];
+    const double y = (x - section) * intervals;
+    const int k = static_cast<int>(y < intervals - 1 ? y : intervals - 1);
+    interval[e] = sections.first[section] + k;
+    t[e] = static_cast<Real>(1 - (y - k));
+    rate[e] = static_cast<Real>(-intervals * sections.inverse_length);
+  }
+}
+
+template <class Real>
+void strain(int count, int stride, const double *x, const double *y, const double *z,
+            const Real *gradient, double *sum, double *strain)
+{
+  double gx = 0, gy = 0, gz = 0, xx = 0, xy = 0, xz = 0, yx = 0, yy = 0, yz = 0, zx = 0, zy = 0,
+         zz = 0;
+#pragma omp simd reduction(+ : gx, gy, gz, xx, xy, xz, yx, yy, yz, zx, zy, zz)
+  for (int e = 0; e < count; ++e) {
+    const double a = gradient[e], b = gradient[stride + e], c = gradient[2 * stride + e];
+    gx += a;
+    gy += b;
+    gz += c;
+    xx += x[e] * a;
+    xy += x[e] * b;
+    xz += x[e] * c;
+    yx += y[e] * a;
+    yy += y[e] * b;
+    yz += y[e] * c;
+    zx += z[e] * a;
+    zy += z[e] * b;
+    zz += z[e] * c;
+  }
+  const double sums[3] = {gx, gy, gz}, strains[9] = {xx, xy, xz, yx, yy, yz, zx, zy, zz};
+  for (int k = 0; k < 3; ++k) sum[k] = sums[k];
+  for (int k = 0; k < 9; ++k) strain[k] += strains[k];
+}
+
 // Coefficients of the harmonics of degree 1, 2 and 3: component normalisation, sum_m Y^2 = 2 l + 1.
 constexpr double kSqrt3 = 1.7320508075688772, kSqrt5 = 2.2360679774997896;
 constexpr double kSqrt15 = 3.872983346207417, kSqrt7 = 2.6457513110645907;

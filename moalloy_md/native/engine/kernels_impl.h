@@ -17,6 +17,9 @@ namespace
 template <class Real> constexpr Kernels<Real> table(const char *name)
 {
   return {name,
+          measure<Real>,
+          locate<Real>,
+          strain<Real>,
           harmonics<Real>,
           gradients<Real>,
           multiply<Real>,

@@ -96,15 +96,7 @@ template <class Real> void Neighbourhood<Real>::make_room(const Parameters<Real>
 template <class Real>
 void Neighbourhood<Real>::measure(const Parameters<Real> &p, const Kernels<Real> &kernels)
 {
-  for (int e = 0; e < count; ++e) {
-    const double length = std::sqrt(x[e] * x[e] + y[e] * y[e] + z[e] * z[e]);
-    const double inverse = 1 / length;  // two atoms on one place give NaN, which the caller reports
-    r[e] = length;
-    inverse_r[e] = static_cast<Real>(inverse);
-    u[e] = static_cast<Real>(x[e] * inverse);
-    u[stride + e] = static_cast<Real>(y[e] * inverse);
-    u[2 * stride + e] = static_cast<Real>(z[e] * inverse);
-  }
+  kernels.measure(count, stride, x.data(), y.data(), z.data(), r.data(), inverse_r, u);
   for (int e = count; e < stride; ++e)
     inverse_r[e] = t[e] = rate[e] = u[e] = u[stride + e] = u[2 * stride + e] = 0;
   std::fill_n(rhat, stride, Real(0));

@@ -7,6 +7,7 @@
 #include "neighbours.h"
 #include "parameters.h"
 
+#include <span>
 #include <vector>
 
 namespace moalloy
@@ -31,6 +32,7 @@ template <class Real> struct Neighbourhood {
   void find_again(const System &system, int centre, const Parameters<Real> &p,
                   const Kernels<Real> &kernels, const KeptNeighbours::Found &found);
 
+  std::span<const int> nodes() const { return {node.data(), static_cast<std::size_t>(count)}; }
   Edges<Real> edges(int first, int end) const
   {
     return {end - first, stride,       interval.data() + first,

@@ -220,9 +220,9 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
 
 void Grid::set_intervals(int section, int intervals)
 {
-  intervals_[section] = intervals;
-  first_[section] = knots_;
-  knots_ += intervals + 1;
+  sections_.intervals[section] = intervals;
+  sections_.first[section] = all_intervals_;
+  all_intervals_ += intervals;
 }
 
 Spline make_spline(const std::function<Jets(double)> &functions, double r_max, double tolerance)
@@ -261,7 +261,7 @@ Compressed compress(const Spline &spline, double tolerance, int multiple)
   std::vector<double> unit;  // of each number in a column
   for (int section = 0; section < Grid::kSections; ++section)
     for (int k = 0; k <= spline.grid.intervals(section); ++k) {
-      const double scale = spline.scale[spline.grid.first(section) + k];
+      const double scale = spline.scale[spline.grid.first_knot(section) + k];
       const double h = spline.grid.spacing(section);
       unit.insert(unit.end(), {scale, scale * h, scale * h});
     }
@@ -325,7 +325,7 @@ template <class Real> Array<Real> polynomials(const Spline &spline, int groups)
   Array<Real> all(size * grid.all_intervals() * groups);
   for (int section = 0; section < Grid::kSections; ++section)
     for (int k = 0; k < grid.intervals(section); ++k) {
-      const std::size_t interval = grid.first(section) - section + k;
+      const std::size_t interval = grid.first_knot(section) - section + k;
       const double *inner = &spline.rows[static_cast<std::size_t>(3) * n * (interval + section)];
       const double *outer = inner + static_cast<std::size_t>(3) * n;
       for (int g = 0; g < groups; ++g)

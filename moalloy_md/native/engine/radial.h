@@ -3,10 +3,9 @@
 #define MOALLOY_RADIAL_H
 
 #include "aligned.h"
+#include "kernels.h"
 #include "model.h"
 
-#include <algorithm>
-#include <array>
 #include <functional>
 #include <vector>
 
@@ -32,37 +31,27 @@ Jets radial_functions(const Model &model, const Layer &layer, int element_i, int
 class Grid
 {
  public:
-  static constexpr int kSections = 16;
-  struct Place {
-    int interval;  // of all
-    double t;      // in [0, 1], from the outer end of the interval
-    double rate;   // dt / dr, 1 / Angstrom
-  };
+  static constexpr int kSections = Sections::kCount;
 
   Grid() = default;
-  explicit Grid(double r_max) : length_(r_max / kSections), inverse_length_(kSections / r_max) {}
+  explicit Grid(double r_max) : length_(r_max / kSections)
+  {
+    sections_.inverse_length = kSections / r_max;
+  }
   void set_intervals(int section, int intervals);  // in order, from the first section
 
-  int knots() const { return knots_; }
+  const Sections &sections() const { return sections_; }
   double start(int section) const { return section * length_; }
-  double spacing(int section) const { return length_ / intervals_[section]; }
-  int intervals(int section) const { return intervals_[section]; }
-  int all_intervals() const { return knots_ - kSections; }
-  int first(int section) const { return first_[section]; }  // its first knot
-  Place at(double r) const
-  {
-    const double x = r * inverse_length_;
-    const int section = std::min(static_cast<int>(x), kSections - 1);
-    const double y = (x - section) * intervals_[section];
-    const int interval = std::min(static_cast<int>(y), intervals_[section] - 1);
-    return {first_[section] - section + interval, 1 - (y - interval),
-            -intervals_[section] * inverse_length_};
-  }
+  double spacing(int section) const { return length_ / intervals(section); }
+  int intervals(int section) const { return static_cast<int>(sections_.intervals[section]); }
+  int all_intervals() const { return all_intervals_; }
+  int knots() const { return all_intervals_ + kSections; }
+  int first_knot(int section) const { return sections_.first[section] + section; }
 
  private:
-  double length_ = 0, inverse_length_ = 0;
-  int knots_ = 0;
-  std::array<int, kSections> intervals_{}, first_{};
+  double length_ = 0;
+  Sections sections_{};
+  int all_intervals_ = 0;
 };
 
 /* Functions of r on [0, r_max] as quintic Hermite splines: at each knot the value, h times the

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "aligned.h"
@@ -47,12 +48,15 @@ template <class T> class Scatter
       slot_.resize(std::max(slot_.size(), static_cast<std::size_t>(nodes)), -1);
   }
 
-  // Makes a row for a node, so that pointers to rows stay valid afterwards.
-  void reserve(int node)
+  // Makes rows for nodes, so that pointers to rows stay valid afterwards.
+  void reserve(std::span<const int> nodes)
   {
-    if (share_.has(node) || slot_[node] >= 0) return;
-    slot_[node] = static_cast<int>(kept_.size());
-    kept_.push_back(node);
+    if (slot_.empty()) return;  // all are its own
+    for (const int node : nodes) {
+      if (share_.has(node) || slot_[node] >= 0) continue;
+      slot_[node] = static_cast<int>(kept_.size());
+      kept_.push_back(node);
+    }
     rows_.resize(kept_.size() * width_);
   }
 
