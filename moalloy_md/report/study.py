@@ -25,14 +25,14 @@ from moalloy_md.report.study_tables import (
     table_new,
 )
 from moalloy_md.report.study_views import TableView
-from moalloy_md.rundir import replacing, write_json
+from moalloy_md.rundir import read_json, replacing, write_json
 from moalloy_md.workflows.simulate.plan import RunStatus
 from moalloy_md.workflows.study.config import StudyConfig
 from moalloy_md.workflows.study.plan import Run
 from moalloy_md.workflows.study.results import Row, collect, outliers, proxy_label, summary
 from moalloy_md.workflows.study.run import status
 
-PAGE = "report.html"
+PAGE, SUMMARY = "report.html", "summary.json"
 
 
 @dataclass(frozen=True)
@@ -72,26 +72,40 @@ def write_study_report(out: Path, config: StudyConfig, runs: Sequence[Run]) -> S
     states = {run.name: status(out, run) for run in runs}
     folder = out / "report"
     folder.mkdir(exist_ok=True)
+    dilute = read_dilute(out, rows)
+    tables = _tables(rows, dilute, config)
+    files = {
+        "results.csv": _results(rows),
+        "dilute_energies.csv": dilute_csv(dilute),
+        **{f"{view.name}.csv": view.csv_lines() for view in tables},
+    }
+    pictures = study_pictures(out, rows)
+    drawn = {f"{name}.png": picture.png for name, picture in pictures.items()}
     content = {
         "outlier": config.outlier,
         "left_out": outliers(rows, config.outlier),
         "proxies": proxy_label(rows),
         "means": summary(rows, config.outlier),
+        "files": sorted((*files, *drawn)),
     }
-    write_json(folder / "summary.json", content)
-    dilute = read_dilute(out, rows)
-    _write_csv(folder / "results.csv", _results(rows))
-    _write_csv(folder / "dilute_energies.csv", dilute_csv(dilute))
-    tables = _tables(rows, dilute, config)
-    for view in tables:
-        _write_csv(folder / f"{view.name}.csv", view.csv_lines())
-    pictures = study_pictures(out, rows)
-    write_pictures({f"{name}.png": picture.png for name, picture in pictures.items()}, folder)
+    _remove_earlier(folder, content["files"])
+    write_json(folder / SUMMARY, content)
+    for name, lines in files.items():
+        _write_csv(folder / name, lines)
+    write_pictures(drawn, folder)
     _write_page(folder / PAGE, config, rows, states, (tables, list(pictures.values())))
     n_done = sum(found.state == "done" for found in states.values())
     return StudyReport(
         folder / PAGE, folder / "results.csv", content, len(runs), n_done, rows
     )  # fmt: skip
+
+
+def _remove_earlier(folder: Path, kept: Sequence[str]) -> None:
+    """Remove tables and pictures of an earlier report that this one does not have."""
+    summary_file = folder / SUMMARY
+    earlier = read_json(summary_file).get("files", []) if summary_file.exists() else []
+    for name in set(earlier) - set(kept):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _tables(

@@ -138,3 +138,17 @@ def test_console_has_what_tells_zero_from_success(reported):
     assert "R²" in reported.console
     assert "slope" in reported.console
     assert max(map(len, reported.console.splitlines()[:20])) <= 80
+
+
+def test_files_of_an_earlier_report_go_and_others_stay(reported):
+    summary_file = reported.folder / "summary.json"
+    summary = json.loads(summary_file.read_text())
+    old, own = reported.folder / "table_old.csv", reported.folder / "mine.csv"
+    summary_file.write_text(json.dumps({**summary, "files": [*summary["files"], old.name]}))
+    for file in (old, own):
+        file.write_text("")
+    report_study(reported.out, QUIET)
+    assert own.exists()
+    assert not old.exists()
+    assert json.loads(summary_file.read_text()) == summary
+    assert all((reported.folder / name).exists() for name in summary["files"])

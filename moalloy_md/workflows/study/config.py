@@ -148,8 +148,9 @@ class StudyConfig(StrictModel):
     batch_size: int = Field(default=8, ge=1)
     """Cells evaluated together."""
     outlier: str | None = None
-    """Dopant that is left out of the second mean of a leave-one-dopant-out table; the one with the
-    largest energy error where null. The paper leaves out Cr."""
+    """Dopant that is left out of the second mean of a leave-one-dopant-out table; where null, in
+    each protocol the one with the largest energy error of the first fine-tuned model. The paper
+    leaves out Cr."""
     slurm: Slurm = Slurm()
     """How runs are submitted to SLURM."""
     allow_failed_checks: bool = False
