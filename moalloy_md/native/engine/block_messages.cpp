@@ -246,7 +246,7 @@ template <class Real> void Block<Real>::find_norms(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        norm_[c] += density_at(kernels<double>(), table, n.r[e], slope);
+        norm_[c] += density_at(in_double_, table, n.r[e], slope);
       }
     }
   }
@@ -279,7 +279,7 @@ template <class Real> void Block<Real>::normalise_back(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        density_at(kernels<double>(), table, n.r[e], slope);
+        density_at(in_double_, table, n.r[e], slope);
         n.rhat[e] += static_cast<Real>(norm_hat * slope);
       }
     }
