@@ -30,9 +30,10 @@ class Engine
 
   virtual int layers() const = 0;
   virtual std::size_t feature_bytes() const = 0;  // that a node sends; 0 for one layer
-  virtual double radial_error() const = 0;        // of a tabulated slope, relative
-  virtual const char *instructions() const = 0;   // of the kernels: avx512, avx2 or portable
-  virtual double memory() const = 0;              // bytes, tables included
+  virtual std::size_t kept_bytes() const = 0;    // of a centre from sweep to sweep, beside features
+  virtual double radial_error() const = 0;       // of a tabulated slope, relative
+  virtual const char *instructions() const = 0;  // of the kernels: avx512, avx2 or portable
+  virtual double memory() const = 0;             // bytes, tables included
 
   virtual void begin(const System &system, int threads, bool virials_of_atoms) = 0;
   virtual void first_layer() = 0;

@@ -19,6 +19,7 @@ template <class Real> class Evaluator final : public Engine
 
   int layers() const override;
   std::size_t feature_bytes() const override { return feature_size() * sizeof(Real); }
+  std::size_t kept_bytes() const override { return keeps_a() ? a_size() * sizeof(Real) : 0; }
   double radial_error() const override;
   const char *instructions() const override;
   double memory() const override;

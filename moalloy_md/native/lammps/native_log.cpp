@@ -28,11 +28,13 @@ std::string forecast(LAMMPS *lmp, const std::string &style, double r_max,
   if (!rank.known()) return {};
   const double reach = r_max + lmp->neighbor->skin;
   const double local = rank.atoms(), ghosts = rank.ghosts(reach), listed = rank.neighbours(reach);
-  // an engine keeps features, adjoints and a force of every node, a shortcut and an energy of atoms
+  // an engine keeps features, adjoints and a force of every node; of atoms a shortcut, an energy,
+  // who the neighbours are, and what it would else compute twice
   const double bytes =
       (local + ghosts) *
           (kBytesOfAtom + 2.0 * engines.feature_bytes + engines.n * 3.0 * sizeof(double)) +
-      local * (listed * sizeof(int) + engines.feature_bytes + engines.n * sizeof(double));
+      local * (listed * sizeof(int) + engines.feature_bytes + engines.kept_bytes +
+               engines.n * (sizeof(double) + rank.neighbours(r_max) * sizeof(int)));
   return fmt::format("pair_style {}: forecast for a rank: {:.0f} atoms, {:.0f} ghosts, {:.0f} "
                      "listed neighbours an atom, {} and {} of tables\n",
                      style, local, ghosts, listed, amount(bytes), amount(engines.tables));

@@ -19,6 +19,7 @@ struct ForecastOfEngines {
   int n = 0;
   double tables = 0.0;         // bytes of a rank
   double feature_bytes = 0.0;  // that a node sends
+  double kept_bytes = 0.0;     // of an atom, beside features
 };
 
 /* Atoms, ghosts, listed neighbours and memory of a rank, as a line of the log. From the mean

@@ -204,6 +204,7 @@ void PairMACENative::init_style()
   for (const Member &member : members) {
     engines.tables += member.engine->memory();
     engines.feature_bytes += static_cast<double>(member.engine->feature_bytes());
+    engines.kept_bytes += static_cast<double>(member.engine->kept_bytes());
     engines.n += 1;
   }
   utils::logmesg(lmp, moalloy::forecast(lmp, style, r_max, engines));
