@@ -45,7 +45,8 @@ def widened(model: torch.nn.Module, hidden: o3.Irreps) -> torch.nn.Module:
     before, after = config["hidden_irreps"].dim, hidden.dim
     if hidden.lmax > 0 or config["hidden_irreps"].lmax > 0 or after % before:
         raise ValueError(f"expected scalars, a multiple of {before}, found {hidden}")
-    wider: torch.nn.Module = type(model)(**{**config, "hidden_irreps": hidden}).to(torch.float32)
+    with quiet_mace():
+        wider: torch.nn.Module = type(model)(**{**config, "hidden_irreps": hidden}).float()
     own = wider.state_dict()
     wider.load_state_dict(
         {

@@ -81,14 +81,15 @@ def write_study_report(out: Path, config: StudyConfig, runs: Sequence[Run]) -> S
     }
     pictures = study_pictures(out, rows)
     drawn = {f"{name}.png": picture.png for name, picture in pictures.items()}
+    names = sorted((*files, *drawn))
     content = {
         "outlier": config.outlier,
         "left_out": outliers(rows, config.outlier),
         "proxies": proxy_label(rows),
         "means": summary(rows, config.outlier),
-        "files": sorted((*files, *drawn)),
+        "files": names,
     }
-    _remove_earlier(folder, content["files"])
+    _remove_earlier(folder, names)
     write_json(folder / SUMMARY, content)
     for name, lines in files.items():
         _write_csv(folder / name, lines)
