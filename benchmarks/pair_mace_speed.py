@@ -171,29 +171,41 @@ def _beside_ase(
         {
             **common,
             "who": "pair_style mace/native, 1 rank",
-            **{key: median(turn[key] for turn in native) for key in native[0]},
+            **_median(native),
             "times_faster_than_mace": ours / median(turn["wall_s"] for turn in native),
         },
     ]
 
 
 def _on_two_ranks(case: Case, atoms: int, *, steps: int, repeats: int) -> list[dict[str, Any]]:
-    """One thread each."""
-    turns: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    """One thread each; the native engine on as many ranks beside it."""
+    turns: dict[tuple[str, int], list[dict[str, float]]] = {
+        (style, ranks): [] for ranks in (1, 2) for style in ("mace", "mace/native")
+    }
     for _ in range(repeats):
-        for ranks, found in turns.items():
-            found.append(_lmp(case, atoms, ranks=ranks, threads=1, steps=steps))
-    rows = [
-        {
+        for (style, ranks), found in turns.items():
+            native = style == "mace/native"
+            n = _NATIVE * steps if native else steps
+            found.append(_lmp(case, atoms, ranks=ranks, threads=1, steps=n, native=native))
+    middle = {key: _median(found) for key, found in turns.items()}
+    rows = []
+    for (style, ranks), turn in middle.items():
+        row = {
             "precision": case.precision,
             "atoms": atoms,
-            "who": f"pair_style mace, {ranks} x 1",
-            **{key: median(turn[key] for turn in found) for key in found[0]},
+            "who": f"pair_style {style}, {ranks} x 1",
+            **turn,
         }
-        for ranks, found in turns.items()
-    ]
-    rows[1]["ratio"] = rows[1]["wall_s"] / rows[0]["wall_s"]
+        if ranks == 2:
+            row["ratio"] = turn["wall_s"] / middle[style, 1]["wall_s"]
+        if style == "mace/native":
+            row["times_faster_than_mace"] = middle["mace", ranks]["wall_s"] / turn["wall_s"]
+        rows.append(row)
     return rows
+
+
+def _median(turns: list[dict[str, float]]) -> dict[str, float]:
+    return {key: median(turn[key] for turn in turns) for key in turns[0]}
 
 
 def _lmp(

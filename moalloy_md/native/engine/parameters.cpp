@@ -16,7 +16,7 @@ namespace
    are held to. In float about what rounding costs; a basis that is ten times better is a vector
    longer and costs 8 % of the time of a step. A halved spacing makes a spline about 30 times
    better. */
-template <class Real> constexpr double kSplineTolerance = sizeof(Real) == 8 ? 1e-8 : 1e-6;
+template <class Real> constexpr double kSplineTolerance = sizeof(Real) == 8 ? 2e-9 : 1e-6;
 template <class Real> constexpr double kBasisTolerance = sizeof(Real) == 8 ? 1e-9 : 1e-5;
 
 template <class Real>
