@@ -64,9 +64,10 @@ def widened(model: torch.nn.Module, hidden: o3.Irreps) -> torch.nn.Module:
 
 def _copied(name: str, value: torch.Tensor, own: torch.Tensor, channels: int) -> torch.Tensor:
     """Copy what is multiplied channel by channel; what mixes channels stays as it is until later."""
-    mixes = not ("symmetric_contractions" in name or "conv_tp_weights" in name)
-    if value.shape == own.shape or mixes:
-        return value if value.shape == own.shape else own
+    if value.shape == own.shape:
+        return value
+    if "symmetric_contractions" not in name and "conv_tp_weights" not in name:
+        return own
     copies = own.shape[-1] // value.shape[-1]
     return (
         value.unflatten(-1, (-1, 1, channels))

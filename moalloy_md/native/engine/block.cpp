@@ -9,8 +9,8 @@ namespace moalloy
 template <class Real>
 Block<Real>::Block(const Parameters<Real> &parameters, const Kernels<Real> &kernels,
                    const ZblTable &zbl)
-    : p_(parameters), kernels_(kernels), in_double_(moalloy::kernels<double>()), zbl_(zbl),
-      around_(kCentres), type_(kCentres), norm_(kCentres), norm_hat_(kCentres)
+    : p_(parameters), kernels_(kernels), zbl_(zbl), around_(kCentres), type_(kCentres),
+      norm_(kCentres), norm_hat_(kCentres)
 {
   int rows_out = 1, rows_message = 0;
   for (const auto &layer : p_.layers) {

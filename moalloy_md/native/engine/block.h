@@ -85,7 +85,6 @@ template <class Real> class Block
 
   const Parameters<Real> &p_;
   const Kernels<Real> &kernels_;
-  const Kernels<double> &in_double_;  // whatever Real is
   const ZblTable &zbl_;
   int first_ = 0, count_ = 0, out_stride_;
   std::vector<Neighbourhood<Real>> around_;

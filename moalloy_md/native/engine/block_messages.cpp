@@ -8,22 +8,20 @@ namespace moalloy
 namespace
 {
 
-// The density of an edge, and its slope.
+// The density of an edge, and its slope; the edges are located.
 template <class Real>
-double density_at(const Kernels<double> &kernels, const RadialTable<Real> &table, double r,
+double density_at(const RadialTable<Real> &table, const Neighbourhood<Real> &n, int e,
                   double &slope)
 {
-  int interval;
-  double t, rate;
-  kernels.locate(table.grid.sections(), 1, &r, &interval, &t, &rate);
   constexpr int line = kLanes<double>;  // the function is the first of a line
-  const double *c = &table.density[static_cast<std::size_t>(6) * line * interval];
+  const double *c = &table.density[static_cast<std::size_t>(6) * line * n.interval[e]];
+  const double t = n.t[e];
   double value = c[5 * line], derivative = 0;
   for (int q = 4; q >= 0; --q) {
     derivative = derivative * t + value;
     value = value * t + c[q * line];
   }
-  slope = derivative * rate;
+  slope = derivative * n.rate[e];
   return value;
 }
 
@@ -246,7 +244,7 @@ template <class Real> void Block<Real>::find_norms(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        norm_[c] += density_at(in_double_, table, n.r[e], slope);
+        norm_[c] += density_at(table, n, e, slope);
       }
     }
   }
@@ -279,7 +277,7 @@ template <class Real> void Block<Real>::normalise_back(int layer)
       const RadialTable<Real> &table = parameters.table(type_[c], j, p_.types);
       for (int e = n.range[j]; e < n.range[j + 1]; ++e) {
         double slope;
-        density_at(in_double_, table, n.r[e], slope);
+        density_at(table, n, e, slope);
         n.rhat[e] += static_cast<Real>(norm_hat * slope);
       }
     }
