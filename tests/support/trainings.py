@@ -7,6 +7,10 @@ from moalloy_md.config import validate
 from moalloy_md.potentials.train_config import TrainConfig
 from support.cells import doped_cell
 
+#: Elements and shape of a tiny foundation, with more elements than the cells have.
+KNOWN = ("Al", "Ti", "Ni", "Cu")
+SHAPE = {"hidden": "4x0e", "max_ell": 1, "correlation": 2, "r_max": 4.0, "n_layers": 2}
+
 E0S = {"Ni": -3.0, "Cu": -2.0, "Al": -1.0}
 
 NETWORK = {
@@ -50,3 +54,9 @@ def configuration(data, *, start=None, optimisation=None, **more):
         **more,
     }
     return validate(content, TrainConfig, source="test")
+
+
+def fine_tuned(data, foundation, *, start=None, optimisation=None, **more):
+    """A fine-tuning of such a foundation, in double precision."""
+    start = {"kind": "fine-tune", "foundation": str(foundation), **(start or {})}
+    return configuration(data, start=start, optimisation=optimisation, dtype="float64", **more)
