@@ -46,10 +46,12 @@ def parity_picture(panels: Sequence[Panel], quantity: str) -> bytes:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    columns = min(3, len(panels))
+    columns = 2 if len(panels) == 4 else min(3, len(panels))  # no row with one of four
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(2.6 * columns, 2.6 * rows + 0.4), dpi=144, layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=0.08, hspace=0.04)  # titles have two lines
+    figure = Figure(figsize=(2.6 * columns, 2.75 * rows + 0.3), dpi=144, layout=layout)
     FigureCanvasAgg(figure)
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[len(panels) :]:
