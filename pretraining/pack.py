@@ -1,13 +1,14 @@
 """Put a trained base model into the package, with its model card.
 
-    python pack.py SIZE VALIDATION_FOLDER RUN_FOLDER...
+    python pack.py SIZE VALIDATION_FOLDER RUN_FOLDER... [--widened-from SIZE]
 
 VALIDATION_FOLDER holds what validate.py wrote, as far as it was run. The RUN_FOLDERs are train.py's, in the order in which one
-started from the other; the last one's model is packed.
+started from the other; the last one's model is packed. With --widened-from the first of them began with what widen.py
+made of that base model of the package.
 """
 
+import argparse
 import json
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from ase.build import bulk
 
 import moalloy_md
-from moalloy_md.potentials.base import save_weights
+from moalloy_md.potentials.base import base_card, save_weights
 from moalloy_md.potentials.loading import load_model
 from moalloy_md.potentials.predict import predict
 
@@ -75,24 +76,39 @@ def stage(run: Path) -> dict[str, Any]:
     return {"epochs": int(history[-1]["epoch"]) + 1, **numbers}
 
 
-def main(size: str, validation: Path, runs: list[Path]) -> None:
+def training(model: Any, runs: list[Path], widened_from: str | None) -> dict[str, Any]:
+    """Return how the weights came about."""
+    stages = [stage(run) for run in runs]
+    if widened_from is not None:
+        stages[0]["widened_from"] = widened_from
+        stages = [*base_card(widened_from)["training"]["stages"], *stages]
+    return {
+        "stages": stages,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "packages": {name: version(name) for name in ("mace-torch", "torch", "e3nn")},
+    }
+
+
+def main() -> None:
     """Write weights and description."""
-    model = load_model(runs[-1] / "model.model")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("size")
+    parser.add_argument("validation", type=Path)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--widened-from", metavar="SIZE")
+    given = parser.parse_args()
+    model = load_model(given.runs[-1] / "model.model")
     card = {
         **CARD,
-        "training": {
-            "stages": [stage(run) for run in runs],
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "packages": {name: version(name) for name in ("mace-torch", "torch", "e3nn")},
-        },
+        "training": training(model, given.runs, given.widened_from),
         "check": check(model),
         "validation": {
-            f.stem: json.loads(f.read_text()) for f in sorted(validation.glob("*.json"))
+            f.stem: json.loads(f.read_text()) for f in sorted(given.validation.glob("*.json"))
         },
     }
-    files = save_weights(model, FOLDER, size, card)
+    files = save_weights(model, FOLDER, given.size, card)
     print(f"{files.weights}: {files.weights.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), [Path(run) for run in sys.argv[3:]])
+    main()

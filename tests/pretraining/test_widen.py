@@ -1,7 +1,5 @@
 """pretraining/widen.py: more channels, the same energies."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -9,12 +7,9 @@ from ase.build import bulk
 from moalloy_md.potentials.base import load_base
 from moalloy_md.potentials.predict import predict
 
-PRETRAINING = Path(__file__).parents[2] / "pretraining"
-
 
 @pytest.fixture
-def widen(monkeypatch):
-    monkeypatch.syspath_prepend(str(PRETRAINING))
+def widen(scripts):
     import widen
 
     return widen
