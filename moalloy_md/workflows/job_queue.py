@@ -20,6 +20,10 @@ class Slurm(StrictModel):
 
     partition: str | None = None
     """Partition."""
+    account: str | None = None
+    """Account."""
+    modules: tuple[str, ...] = ()
+    """Environment modules that a job loads first."""
     time_minutes: int = Field(default=720, ge=1)
     """Wall time of a job, minutes."""
     cpus: int = Field(default=4, ge=1)
@@ -31,7 +35,24 @@ class Slurm(StrictModel):
     parallel: int = Field(default=16, ge=1)
     """Jobs of the array that may run at once."""
     more: dict[str, Any] = Field(default={})
-    """Further options of ``sbatch``, such as ``{account: materials}``."""
+    """Further options of ``sbatch``, such as ``{qos: long}``."""
+
+    @property
+    def sbatch_options(self) -> dict[str, Any]:
+        """What ``sbatch`` is told besides, by its own names."""
+        return self.more
+
+    @property
+    def submitit_options(self) -> dict[str, Any]:
+        """What submitit is told of SLURM alone."""
+        return {
+            "slurm_array_parallelism": self.parallel,
+            "slurm_additional_parameters": self.sbatch_options,
+            "slurm_setup": [f"module load {module}" for module in self.modules],
+            **({"slurm_partition": self.partition} if self.partition else {}),
+            **({"slurm_account": self.account} if self.account else {}),
+            **({"gpus_per_node": self.gpus} if self.gpus else {}),
+        }
 
 
 def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -> Any:
@@ -82,7 +103,6 @@ def submit_array(
     arguments: Sequence[Sequence[Any]],
     console: Console,
     options: dict[str, Any] | None = None,
-    slurm_options: dict[str, Any] | None = None,
     note: str = "",
 ) -> None:
     """Submit an array of jobs and say so; those of this machine are waited for.
@@ -103,8 +123,8 @@ def submit_array(
         What each job calls, and with what.
     console
         Where to say it.
-    options, slurm_options
-        Further options of submitit, the latter for SLURM only; they go before those of `slurm`.
+    options
+        Further options of submitit.
     note
         What to say besides.
     """
@@ -116,13 +136,7 @@ def submit_array(
         **(options or {}),
     }
     if executor == "slurm":
-        asked |= {
-            "slurm_array_parallelism": slurm.parallel,
-            "slurm_additional_parameters": slurm.more,
-            **({"slurm_partition": slurm.partition} if slurm.partition else {}),
-            **({"gpus_per_node": slurm.gpus} if slurm.gpus else {}),
-            **(slurm_options or {}),
-        }
+        asked |= slurm.submitit_options
     queue.update_parameters(**asked)
     jobs = queue.map_array(function, *map(list, zip(*arguments, strict=True)))
     console.print(
@@ -184,6 +198,5 @@ def submit_whole(
         arguments=[(out, settings)],
         console=console,
         options={"tasks_per_node": 1, "nodes": 1},
-        slurm_options=slurm.submitit_options,
         note=". The same command shows the results when it is done",
     )

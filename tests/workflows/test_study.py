@@ -473,7 +473,10 @@ def test_what_slurm_is_asked_for(tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(submitit, "AutoExecutor", Queue)
     content = yaml.safe_load((tiny.folder / "study.yaml").read_text())
-    content["slurm"] = {"partition": "gpu", "gpus": 1, "parallel": 3, "more": {"account": "mo"}}
+    content["slurm"] = {
+        "partition": "gpu", "account": "mo", "modules": ["gcc"], "gpus": 1, "parallel": 3,
+        "more": {"qos": "long"},
+    }  # fmt: skip
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
     found = run_study(
         tmp_path / "study.yaml", out=tmp_path / "out", executor="slurm", console=QUIET
@@ -483,7 +486,8 @@ def test_what_slurm_is_asked_for(tiny, tmp_path, monkeypatch):
     assert ["new/00/tuned/good", "new/00/refined/good"] in asked["chains"]
     assert (asked["slurm_partition"], asked["gpus_per_node"]) == ("gpu", 1)
     assert asked["slurm_array_parallelism"] == 3
-    assert asked["slurm_additional_parameters"] == {"account": "mo"}
+    assert (asked["slurm_account"], asked["slurm_setup"]) == ("mo", ["module load gcc"])
+    assert asked["slurm_additional_parameters"] == {"qos": "long"}
 
 
 def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_path):

@@ -69,26 +69,15 @@ class Watch(StrictModel):
 class SimulationSlurm(Slurm):
     """How runs are submitted to SLURM, through submitit: one job a run, on one node."""
 
-    account: str | None = None
-    """Account."""
-    modules: tuple[str, ...] = ()
-    """Environment modules that a job loads first."""
     requeue: bool = True
     """A job that reaches its wall time or is preempted is queued again and goes on."""
     max_requeues: int = Field(default=20, ge=0)
     """How often."""
 
     @property
-    def submitit_options(self) -> dict[str, Any]:
-        """What submitit is told beside the options of every `Slurm`."""
-        return {
-            "slurm_additional_parameters": {
-                **({"requeue": True} if self.requeue else {}),
-                **self.more,
-            },
-            "slurm_setup": [f"module load {module}" for module in self.modules],
-            **({"slurm_account": self.account} if self.account else {}),
-        }
+    def sbatch_options(self) -> dict[str, Any]:
+        """What ``sbatch`` is told besides, by its own names."""
+        return {**({"requeue": True} if self.requeue else {}), **self.more}
 
 
 class SimulationConfig(StrictModel):

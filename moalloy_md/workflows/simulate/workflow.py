@@ -309,6 +309,5 @@ def _submit(
         arguments=[(out, about.name, run.name) for run in todo],
         console=console,
         options={"tasks_per_node": 1, "nodes": 1},
-        slurm_options=slurm.submitit_options,
         note=". The same command shows how they stand, and the results when they are done",
     )
