@@ -1,10 +1,10 @@
-"""Print the tables of docs/base_model.md from a model card.
+"""Print the tables of docs/base_model.md from the model cards, sizes side by side.
 
-python tables.py SIZE
+python tables.py SIZE...
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from moalloy_md.potentials.base import base_card
@@ -37,77 +37,117 @@ _NAMES = {
 }
 
 
-def held_out(report: dict[str, Any]) -> None:
-    """Errors on the teacher's held-out cells."""
-    print("| cells | energy, meV/atom | forces, meV/Å | mean force, meV/Å |\n|---|---|---|---|")
-    for name, row in {"all": report["all"], **report["by_category"]}.items():
-        print(f"| {name} | {_errors(row)} | {row['mean_abs_force_mev_per_angstrom']:.0f} |")
-    print("\n| element | energy, meV/atom | forces, meV/Å |\n|---|---|---|")
-    for name, row in report["by_element"].items():
-        print(f"| {name} | {_errors(row)} |")
+_ENERGY, _FORCE, _ZERO = (
+    "energy_mae_mev_per_atom",
+    "force_mae_mev_per_angstrom",
+    "mean_abs_force_mev_per_angstrom",
+)
+
+Reports = Mapping[str, dict[str, Any]]
 
 
-def mvl(report: dict[str, Any]) -> None:
-    """Errors on real DFT cells beside the teacher's."""
-    print(
-        "| file | energy: base | teacher | forces: base | teacher | mean force |\n|---|---|---|---|---|---|"
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table in Markdown."""
+    for row in (titles, ["---"] * len(titles), *rows):
+        print("| " + " | ".join(row) + " |")
+
+
+def held_out(reports: Reports) -> None:
+    """Errors on the teacher's held-out cells, by kind of cell and by element."""
+    titles = [f"{what}: {size}" for what in ("energy", "forces") for size in reports]
+    kinds = {size: {"all": r["all"], **r["by_category"]} for size, r in reports.items()}
+    first = next(iter(kinds.values()))
+    table(
+        ["cells", *titles, "mean force"],
+        [[name, *_errors(kinds, name), f"{row[_ZERO]:.0f}"] for name, row in first.items()],
     )
-    for name, row in report.items():
-        model, teacher = row["model"], row["teacher"]
-        values = [
-            f"{who[key]:.{digits}f}"
-            for key, digits in (("energy_mae_mev_per_atom", 1), ("force_mae_mev_per_angstrom", 0))
-            for who in (model, teacher)
-        ]
-        zero = f"{model['mean_abs_force_mev_per_angstrom']:.0f}"
-        print(f"| {name.removesuffix('.json')} | {' | '.join([*values, zero])} |")
+    print()
+    elements = {size: r["by_element"] for size, r in reports.items()}
+    names = next(iter(elements.values()))
+    table(["element", *titles], [[name, *_errors(elements, name)] for name in names])
 
 
-def properties(report: dict[str, Any], fine_tuned: dict[str, Any] | None) -> None:
-    """Print the static properties of Mo, after fine-tuning too."""
-    columns = [
-        {**one, **one["surface_energies_j_per_m2"]}
-        for one in (report, fine_tuned)
-        if one is not None
-    ]
-    titles = ("base", "fine-tuned")[: len(columns)]
-    print(f"| | {' | '.join(titles)} | PBE or experiment |\n|---|{'---|' * len(columns)}---|")
+def mvl(reports: Reports) -> None:
+    """Errors on real DFT cells beside the teacher's."""
+    first = next(iter(reports.values()))
+    who = {size: {name: row["model"] for name, row in r.items()} for size, r in reports.items()}
+    who["teacher"] = {name: row["teacher"] for name, row in first.items()}
+    titles = [f"{what}: {name}" for what in ("energy", "forces") for name in who]
+    table(
+        ["file", *titles, "mean force"],
+        [
+            [name.removesuffix(".json"), *_errors(who, name), f"{row['model'][_ZERO]:.0f}"]
+            for name, row in first.items()
+        ],
+    )
+
+
+def properties(reports: Reports) -> None:
+    """Print the static properties of Mo."""
+    columns = [{**r, **r["surface_energies_j_per_m2"]} for r in reports.values()]
+    rows = []
     for key, name in _NAMES.items():
         digits = 4 if "angstrom" in key else 0 if "gpa" in key else 2
-        values = " | ".join(f"{column[key]:.{digits}f}" for column in columns)
-        print(f"| {name} | {values} | {REFERENCE[key]} |")
+        values = [f"{column[key]:.{digits}f}" for column in columns]
+        rows.append([name, *values, REFERENCE[key]])
+    table(["", *reports, "PBE or experiment"], rows)
 
 
-def dynamics(report: dict[str, Any]) -> None:
+def repulsion(reports: Reports) -> None:
+    """Print whether all pairs repel on the way in, and how weakly at least."""
+    rows = []
+    for size, report in reports.items():
+        least = report["smallest_repulsive_force_ev_per_angstrom"]
+        failed = ", ".join(report["not_monotonic"]) or "none"
+        rows.append([size, str(report["n_pairs"]), failed, *(f"{x:.1f}" for x in least.values())])
+    titles = ["size", "pairs", "that attract on the way", "least in vacuum, eV/Å", "in Mo, eV/Å"]
+    table(titles, rows)
+
+
+def dynamics(reports: Reports) -> None:
     """Print what 10 ps of NPT with 2 % of each dopant gave, and the drift of the energy in NVE."""
-    print(
-        "| dopant | a at 300 K, Å | a at 2,000 K, Å | NVE drift, meV/atom/ps |\n|---|---|---|---|"
-    )
-    for dopant, row in report.items():
-        cold, hot = (row[f"npt_{t}_k"]["lattice_parameter_angstrom"] for t in (300, 2000))
-        drift = row["nve_drift_mev_per_atom_per_ps"]
-        print(f"| {dopant} | {cold:.3f} | {hot:.3f} | {drift:+.5f} |")
+    titles = ["a at 300 K, Å", "a at 2,000 K, Å", "NVE drift, meV/atom/ps"]
+    rows = []
+    for dopant in next(iter(reports.values())):
+        found = [report[dopant] for report in reports.values()]
+        rows.append(
+            [
+                dopant,
+                *(
+                    f"{row[f'npt_{t}_k']['lattice_parameter_angstrom']:.3f}"
+                    for t in (300, 2000)
+                    for row in found
+                ),
+                *(f"{row['nve_drift_mev_per_atom_per_ps']:+.5f}" for row in found),
+            ]
+        )
+    table(["dopant", *(f"{title}: {size}" for title in titles for size in reports)], rows)
 
 
-def _errors(row: dict[str, float]) -> str:
-    return f"{row['energy_mae_mev_per_atom']:.1f} | {row['force_mae_mev_per_angstrom']:.0f}"
+def _errors(by_size: Mapping[str, Mapping[str, dict[str, float]]], name: str) -> list[str]:
+    rows = [of[name] for of in by_size.values()]
+    return [*(f"{row[_ENERGY]:.1f}" for row in rows), *(f"{row[_FORCE]:.0f}" for row in rows)]
 
 
-def main(size: str) -> None:
+def main(sizes: Sequence[str]) -> None:
     """Print the tables that there are numbers for."""
-    found = base_card(size)["validation"]
-    shown: dict[str, Callable[[dict[str, Any]], None]] = {
-        "teacher": held_out,
+    found = {size: base_card(size)["validation"] for size in sizes}
+    shown: dict[str, Callable[[Reports], None]] = {
         "teacher-first": held_out,
+        "teacher": held_out,
         "mvl": mvl,
-        "properties": lambda report: properties(report, found.get("properties-fine-tuned")),
+        "repulsion": repulsion,
+        "repulsion-fine-tuned": repulsion,
+        "properties": properties,
+        "properties-fine-tuned": properties,
         "md": dynamics,
     }
     for name, show in shown.items():
-        if name in found:
+        reports = {size: card[name] for size, card in found.items() if name in card}
+        if reports:
             print(f"\n{name}\n")
-            show(found[name])
+            show(reports)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])
