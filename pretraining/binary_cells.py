@@ -7,7 +7,6 @@ more random alloys. None of these groups is in the earlier splits, so all can be
 """
 
 import sys
-import zlib
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -15,11 +14,20 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from cells import ELEMENTS, HOT, IDEAL, STRAINED, WARM, make_cell, random_alloy, write_cells
+from cells import (
+    ELEMENTS,
+    FCC,
+    HOT,
+    IDEAL,
+    STRAINED,
+    WARM,
+    make_cell,
+    ordered_alloy,
+    random_alloy,
+    write_cells,
+)
 
 from moalloy_md.elements import HOST
-
-_FCC = 0.5 * (np.ones((3, 3)) - np.eye(3))
 
 
 def make_cells() -> Iterator[Atoms]:
@@ -27,8 +35,7 @@ def make_cells() -> Iterator[Atoms]:
     for a, b in combinations(ELEMENTS, 2):
         for label, ordered in _ordered(a, b):
             for k in range(2 if a == HOST else 1):
-                recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}{k}".encode()) % 3]
-                yield make_cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
+                yield ordered_alloy(ordered, f"{a}{b}", label, k)
         for k, recipe in enumerate((IDEAL, STRAINED, WARM, HOT), start=6):
             name = f"binary-{a}{b}-random{k}-0"
             yield make_cell(random_alloy((a, b), name), recipe, name, "binary")
@@ -60,7 +67,7 @@ def _ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
         yield f"A15-{many}3{few}", Atoms([few] * 2 + [many] * 6, positions=sites, cell=np.eye(3))
         tetrahedron = [(0.5, 0.5, 0.5), (0.5, 0.25, 0.25), (0.25, 0.5, 0.25), (0.25, 0.25, 0.5)]
         sites = [(0.125,) * 3, (0.875,) * 3, *tetrahedron]
-        yield f"C15-{many}2{few}", Atoms([few] * 2 + [many] * 4, positions=sites, cell=_FCC)
+        yield f"C15-{many}2{few}", Atoms([few] * 2 + [many] * 4, positions=sites, cell=FCC)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ MISCIBLE = ("W", "Ta", "Nb")
 
 LATTICES = ("bcc", "fcc", "hcp")
 
+#: Primitive cell of fcc with a conventional edge of one.
+FCC = 0.5 * (np.ones((3, 3)) - np.eye(3))
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -102,8 +105,7 @@ def _binaries() -> Iterator[Atoms]:
         copies = 4 if a == HOST else 1
         for label, ordered in ordered_cells(a, b):
             for k in range(copies):
-                recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}{k}".encode()) % 3]
-                yield make_cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
+                yield ordered_alloy(ordered, f"{a}{b}", label, k)
         for k in range(2 * copies):
             name = f"binary-{a}{b}-random-{k}"
             recipe = (WARM, HOT)[k % 2]
@@ -224,9 +226,14 @@ def ordered_cells(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
     for many, few in ((a, b), (b, a)):
         faces = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
         yield f"L12-{many}3{few}", Atoms([few, *[many] * 3], scaled_positions=faces, cell=np.eye(3))
-        fcc = 0.5 * (np.ones((3, 3)) - np.eye(3))
         quarters = [(0, 0, 0), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), (0.75, 0.75, 0.75)]
-        yield f"D03-{many}3{few}", Atoms([few, *[many] * 3], scaled_positions=quarters, cell=fcc)
+        yield f"D03-{many}3{few}", Atoms([few, *[many] * 3], scaled_positions=quarters, cell=FCC)
+
+
+def ordered_alloy(ordered: Atoms, pair: str, label: str, k: int) -> Atoms:
+    """Make the k-th cell of an order, as it is, strained or warm."""
+    recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{pair}{label}{k}".encode()) % 3]
+    return make_cell(ordered, recipe, f"binary-{pair}-{label}-{k}", "binary")
 
 
 def random_alloy(elements: tuple[str, ...], name: str) -> Atoms:

@@ -20,6 +20,7 @@ from cells import (
     ATOMIC_VOLUME,
     DENSE,
     ELEMENTS,
+    FCC,
     HOT,
     IDEAL,
     LATTICES,
@@ -31,6 +32,7 @@ from cells import (
     make_cell,
     make_slab,
     nth_neighbour,
+    ordered_alloy,
     ordered_cells,
     random_alloy,
     triples,
@@ -64,8 +66,7 @@ def _binaries() -> Iterator[Atoms]:
         first = 4 if a == HOST else 1
         for label, ordered in ordered_cells(a, b):
             for k in range(first, first + 2):
-                recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}{k}".encode()) % 3]
-                yield make_cell(ordered, recipe, f"binary-{a}{b}-{label}-{k}", "binary")
+                yield ordered_alloy(ordered, f"{a}{b}", label, k)
         for label, ordered in _other_ordered(a, b):
             recipe = (IDEAL, STRAINED, WARM)[zlib.crc32(f"{a}{b}{label}".encode()) % 3]
             yield make_cell(ordered, recipe, f"binary-{a}{b}-{label}-0", "binary")
@@ -137,9 +138,8 @@ def _dense() -> Iterator[Atoms]:
 
 def _other_ordered(a: str, b: str) -> Iterator[tuple[str, Atoms]]:
     """B32, C11_b and D0_19 in their primitive cells."""
-    fcc = 0.5 * (np.ones((3, 3)) - np.eye(3))
     quarters = [(0, 0, 0), (0.25, 0.25, 0.25), (0.5, 0.5, 0.5), (0.75, 0.75, 0.75)]
-    yield "B32", Atoms([a, a, b, b], scaled_positions=quarters, cell=fcc)
+    yield "B32", Atoms([a, a, b, b], scaled_positions=quarters, cell=FCC)
     hexagonal = crystal(HOST, "hcp").repeat((2, 2, 1))
     # one atom of four in each of two layers, as far from each other as they can be
     few_at = [0, int(np.argmax(hexagonal.get_distances(0, range(len(hexagonal)), mic=True)))]

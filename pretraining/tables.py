@@ -1,9 +1,9 @@
-"""Print the tables of docs/base_model.md from the model cards, sizes side by side.
+"""Print what docs/base_model.md has in its tables from the model cards, sizes side by side.
 
 python tables.py SIZE...
 """
 
-import sys
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -150,4 +150,6 @@ def main(sizes: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="+", metavar="SIZE")
+    main(parser.parse_args().sizes)
