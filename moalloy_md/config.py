@@ -19,9 +19,11 @@ from moalloy_md.errors import ConfigError
 
 
 class StrictModel(BaseModel):
-    """Base of all configuration: frozen, unknown keys refused, docstrings as descriptions."""
+    """Base of all configuration: frozen, docstrings as descriptions; unknown keys, inf and nan refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 Config = TypeVar("Config", bound=StrictModel)

@@ -66,6 +66,11 @@ def test_reads_nested_values(tmp_path):
         ("inner: {kind: b}", "inner.kind: expected 'a', found 'b'$"),
         ("mode: fast", "mode: expected 'slow' or a number or 'key: value' lines, found 'fast'$"),
         ("mode: {a: x}", "mode.a: expected a number, found 'x'$"),
+        (
+            "inner: {temperature_k: .inf}",
+            "inner.temperature_k: expected a finite number, found inf$",
+        ),
+        ("mode: {a: .nan}", "mode.a: expected a finite number, found nan$"),
         ("axis: [1]", "axis: expected more entries, found 1$"),
         ("axis: [1, 2, 3]", "axis: expected 2 or fewer entries, found 3$"),
         ("part: {}", "part: expected its kind, one of one, two, found none: add kind$"),

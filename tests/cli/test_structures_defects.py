@@ -93,6 +93,12 @@ def test_polycrystal_slab_and_void(tmp_path):
         (("polycrystal",), ConfigError, "--size-angstrom: expected a value"),
         (("polycrystal", "--size-angstrom", "a"), ConfigError, "--size-angstrom: expected numbers"),
         (("slab", "--plane", "0,0,0"), ConfigError, "not all zero"),
+        (("slab", "--vacuum-angstrom", "inf"), ConfigError, "--vacuum-angstrom: expected a finite"),
+        (
+            ("polycrystal", "--size-angstrom", "nan"),
+            ConfigError,
+            "expected a finite number, found nan",
+        ),
         (("void", "--radius-angstrom", 20), ConfigError, "repeat the cell more often"),
     ],
 )
