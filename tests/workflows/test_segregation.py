@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +26,13 @@ from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryError
 from moalloy_md.lammps.logs import read_run
 from moalloy_md.potentials.native import NativeCalculator
+from moalloy_md.rundir import read_json
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig, grain_boundary
 from moalloy_md.workflows.relaxations import Task, relax_one
 from moalloy_md.workflows.segregation.config import SegregationConfig
 from moalloy_md.workflows.segregation.energies import Clusters
 from moalloy_md.workflows.segregation.results import read_results
+from moalloy_md.workflows.segregation.shown import _is_done
 from moalloy_md.workflows.segregation.workflow import Work, segregation, show_forecast
 
 BOUNDARY = {"kind": "boundary", "boundary": "sigma5-310", "min_thickness_angstrom": 12}
@@ -334,6 +337,25 @@ def test_monte_carlo_keeps_the_dopants_and_sees_the_boundary(finished):
     assert run["boundary"]["value"] > run["bulk"]["value"]
     assert run["boundary"]["isotherm"] > run["bulk"]["isotherm"]
     assert run["sites"]["1"]["isotherm"] == max(one["isotherm"] for one in run["sites"].values())
+
+
+def test_a_folder_whose_monte_carlo_failed_is_not_done(finished, bundle, tmp_path):
+    """So --slurm submits what is left of it, instead of running LAMMPS where it was asked."""
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    hot = {"dopants": ["Zr"], "steps": 100, "width_angstrom": 6, "swap_every": 5, "swaps": 5,
+           "total_fraction": 0.04, "temperatures_k": [1600]}  # fmt: skip
+    config = settings(
+        bundle, mcmd=hot, dump_interval=10, restart_interval=100, watch={"close_fraction": 0.98}
+    )
+    _, outcome = segregation(config, out=out, console=quiet())
+    assert list(outcome.failed) == ["Zr-0.04/1600K"]
+    assert not _is_done(config, out)
+    assert read_json(out / "manifest.json")["finished"] is None
+    cold = config.model_copy(update={"mcmd": None})
+    segregation(cold, out=out, console=quiet())
+    assert _is_done(cold, out)
+    assert not _is_done(config, out)
 
 
 def test_more_temperatures_cost_no_more_cells(finished, bundle, monkeypatch):

@@ -114,7 +114,11 @@ def segregation(
     )
     write_results(results, work.out)
     write_plots(results, work.host, work.chosen, work.out)
-    work.run.update_manifest(settings=config.model_dump(mode="json"), finished=now())
+    is_whole = outcome is None or not (outcome.failed or outcome.waiting)
+    work.run.update_manifest(
+        settings=config.model_dump(mode="json") if is_whole else None,
+        finished=now() if is_whole else None,
+    )
     return results, outcome
 
 
