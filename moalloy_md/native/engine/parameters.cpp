@@ -97,7 +97,6 @@ template <class Real> Parameters<Real> Builder<Real>::build()
 {
   Parameters<Real> p;
   p.types = types_;
-  p.channels = channels_;
   p.width = padded<Real>(channels_);
   p.l_max = model_.l_max;
   p.components = model_.components();
@@ -361,22 +360,24 @@ Parameters<Real> make_parameters(const Model &model, const std::vector<int> &ele
 
 template <class Real> double Parameters<Real>::memory() const
 {
-  std::size_t numbers = 0;
-  auto add = [&](const std::vector<Matrix<Real>> &matrices) {
-    for (const auto &m : matrices) numbers += m.data.size();
-  };
+  std::size_t bytes = 0;
+  auto add = [&](const auto &array) { bytes += array.size() * sizeof(array[0]); };
   for (const auto &layer : layers) {
-    for (const auto &table : layer.tables) numbers += table.polynomials.size();
-    for (const auto *m : {&layer.project, &layer.project_back, &layer.up, &layer.up_back,
-                          &layer.skip, &layer.skip_back})
-      add(*m);
-    for (const auto &path : layer.paths)
-      numbers += path.linear.data.size() + path.linear_back.data.size();
-    for (const auto &product : layer.products)
+    for (const auto &table : layer.tables) add(table.polynomials), add(table.density);
+    for (const auto &row : layer.shortcut) add(row);
+    for (const auto *matrices : {&layer.project, &layer.project_back, &layer.up, &layer.up_back,
+                                 &layer.skip, &layer.skip_back})
+      for (const auto &m : *matrices) add(m.data);
+    for (const auto &path : layer.paths) add(path.linear.data), add(path.linear_back.data);
+    for (const auto &product : layer.products) {
+      add(product.linear.data), add(product.linear_back.data);
       for (const auto &component : product.components)
-        for (const auto &row : component.coefficients) numbers += row.size();
+        for (const auto &row : component.coefficients) add(row);
+    }
   }
-  return static_cast<double>(numbers) * sizeof(Real);
+  for (const auto &readout : readouts)
+    add(readout.weights), add(readout.output), add(readout.matrix.data), add(readout.back.data);
+  return static_cast<double>(bytes);
 }
 
 template struct Parameters<float>;

@@ -82,7 +82,7 @@ template <class Real> struct ReadoutParameters {
 };
 
 template <class Real> struct Parameters {
-  int types, channels, width, l_max, components;
+  int types, width, l_max, components;
   double r_max, activation;
   std::vector<double> energies_0;  // per type, with the shift, eV
   std::vector<LayerParameters<Real>> layers;

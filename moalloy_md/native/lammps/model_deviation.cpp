@@ -3,12 +3,15 @@
 #include "atom.h"
 #include "comm.h"
 #include "lammps.h"
+#include "update.h"
 #include "utils.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 using namespace LAMMPS_NS;
 
@@ -35,14 +38,36 @@ void ModelDeviation::configure(int every, const std::string &path)
 std::string ModelDeviation::open()
 {
   if (file_ || every_ == 0 || lmp_->comm->me != 0) return {};
-  file_ = fopen(path_.c_str(), "w");
-  if (!file_)
-    return "expected an out_file that can be written, found " + path_ + ": " +
-           std::strerror(errno) + ". Choose another";
-  fprintf(file_, "#%11s%19s%19s%19s%19s%19s%19s\n", "step", "max_devi_v", "min_devi_v",
-          "avg_devi_v", "max_devi_f", "min_devi_f", "avg_devi_f");
-  fflush(file_);
+  const std::string rows = earlier_rows(), written = path_ + ".new";
+  file_ = fopen(written.c_str(), "w");
+  if (file_) {
+    fprintf(file_, "#%11s%19s%19s%19s%19s%19s%19s\n%s", "step", "max_devi_v", "min_devi_v",
+            "avg_devi_v", "max_devi_f", "min_devi_f", "avg_devi_f", rows.c_str());
+    fflush(file_);
+  }
+  // under another name first: a kill in between leaves the rows of before
+  if (!file_ || ferror(file_) || std::rename(written.c_str(), path_.c_str()) != 0) {
+    const std::string why = std::strerror(errno);
+    if (file_) fclose(file_);
+    file_ = nullptr;
+    std::remove(written.c_str());
+    return "expected an out_file that can be written, found " + path_ + ": " + why +
+           ". Choose another";
+  }
   return {};
+}
+
+// A run that goes on from a restart keeps what came before it, and does the rest anew.
+std::string ModelDeviation::earlier_rows() const
+{
+  std::string kept;
+  std::ifstream file(path_);
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream numbers(line);
+    bigint step;
+    if (!file.eof() && numbers >> step && step < lmp_->update->ntimestep) kept += line + "\n";
+  }
+  return kept;
 }
 
 bool ModelDeviation::wanted(bigint step) const

@@ -31,7 +31,8 @@ class ModelDeviation
   // A row every so many steps (0: none) to a file.
   void configure(int every, const std::string &path);
   bool writes() const { return every_ > 0; }
-  // Before a run. Returns what is wrong, on the rank that writes.
+  // Before a run; rows of earlier steps that the file has are kept. Returns what is wrong, on the
+  // rank that writes.
   std::string open();
 
   bool wanted(LAMMPS_NS::bigint step) const;
@@ -54,6 +55,8 @@ class ModelDeviation
   double *of_atoms(LAMMPS_NS::bigint step);
 
  private:
+  std::string earlier_rows() const;
+
   struct Row {
     LAMMPS_NS::bigint step;
     double virial[3], force[3];  // largest, smallest, mean

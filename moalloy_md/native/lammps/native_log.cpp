@@ -7,6 +7,8 @@
 #include "neighbor.h"
 #include "utils.h"
 
+#include <algorithm>
+
 using namespace LAMMPS_NS;
 
 namespace moalloy
@@ -26,8 +28,10 @@ std::string forecast(LAMMPS *lmp, const std::string &style, double r_max,
 {
   const RankForecast rank(lmp);
   if (!rank.known()) return {};
-  const double reach = r_max + lmp->neighbor->skin;
-  const double local = rank.atoms(), ghosts = rank.ghosts(reach), listed = rank.neighbours(reach);
+  const double listed_to = r_max + lmp->neighbor->skin;
+  const double reach = std::max(listed_to, lmp->comm->cutghostuser);
+  const double local = rank.atoms(), ghosts = rank.ghosts(reach),
+               listed = rank.neighbours(listed_to);
   // an engine keeps features, adjoints and a force of every node; of atoms a shortcut, an energy,
   // who the neighbours are, and what it would else compute twice
   const double bytes =

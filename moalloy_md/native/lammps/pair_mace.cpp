@@ -34,7 +34,7 @@ PairMACE::PairMACE(LAMMPS *lmp)
   stop_all_for(problem);
 }
 
-PairMACE::~PairMACE() = default;
+PairMACE::~PairMACE() { lower_ghost_cutoff(); }
 
 void PairMACE::settings(int narg, char **arg)
 {
@@ -53,23 +53,31 @@ void PairMACE::settings(int narg, char **arg)
 void PairMACE::coeff(int narg, char **arg)
 {
   check_coeff(narg, arg, 1, "model-lammps.pt");
-  load_model(arg[2]);
-  species_of_type = map_types(model_path, model->atomic_numbers(), arg + 3);
+  const std::string place = choose_device();
+  std::unique_ptr<moalloy::TorchModel> loaded = load_model(arg[2], place);
+  std::vector<int> species = map_types(arg[2], loaded->atomic_numbers(), arg + 3);
+  // From here on nothing fails: after an error, which Python may catch, all is as it was.
+  model = std::move(loaded);
+  model_path = arg[2];
+  device = place;
+  species_of_type = std::move(species);
+  use_types(species_of_type);
+  r_max = model->r_max();
+  announced = false;
 }
 
-void PairMACE::load_model(const char *path)
+std::unique_ptr<moalloy::TorchModel> PairMACE::load_model(const char *path,
+                                                          const std::string &place)
 {
-  model.reset();
-  model_path = path;
-  device = choose_device();
+  std::unique_ptr<moalloy::TorchModel> loaded;
   std::string problem;
   try {
-    model = moalloy::torch_library().load(path, device);
+    loaded = moalloy::torch_library().load(path, place);
   } catch (const moalloy::ModelError &failure) {
     problem = failure.what();
   }
   stop_all_for(problem);
-  r_max = model->r_max();
+  return loaded;
 }
 
 std::string PairMACE::choose_device()
@@ -104,7 +112,8 @@ void PairMACE::init_style()
   const double reach = r_max * (comm->nprocs > 1 ? model->n_layers() : 1);
   neighbor->add_request(this,
                         far ? NeighConst::REQ_FULL | NeighConst::REQ_GHOST : NeighConst::REQ_FULL);
-  if (far) comm->cutghostuser = std::max(comm->cutghostuser, reach + neighbor->skin);
+  lower_ghost_cutoff();
+  if (far) raise_ghost_cutoff(reach + neighbor->skin);
   if (announced || comm->me != 0) return;
   announced = true;
   utils::logmesg(
@@ -116,7 +125,23 @@ void PairMACE::init_style()
       device == "cpu" ? device : "CUDA, each rank of a node on the next device", comm->nthreads,
       comm->nthreads == 1 ? "" : "s", reach,
       domain_decomposition ? "" : "; no domain decomposition");
+  if (model->has_pair_repulsion()) warn_of_second_repulsion();
   forecast();
+}
+
+void PairMACE::raise_ghost_cutoff(double wanted)
+{
+  if (comm->cutghostuser >= wanted) return;
+  ghost_cutoff_before = comm->cutghostuser;
+  comm->cutghostuser = ghost_cutoff = wanted;
+}
+
+// Another style that follows in the same input would carry these ghosts without need.
+void PairMACE::lower_ghost_cutoff()
+{
+  if (ghost_cutoff > 0.0 && comm->cutghostuser == ghost_cutoff)
+    comm->cutghostuser = ghost_cutoff_before;
+  ghost_cutoff = 0.0;
 }
 
 // Memory is what the process has now, and that of an evaluation in small with as many neighbours as
@@ -137,7 +162,8 @@ void PairMACE::forecast()
       lmp,
       "pair_style {}: forecast for a rank: {:.0f} atoms, {:.0f} ghosts, {:.0f} neighbours an atom, "
       "{:.0f} edges, {}\n",
-      style, rank.atoms(), rank.ghosts(r_max * layers + neighbor->skin), neighbours,
+      style, rank.atoms(),
+      rank.ghosts(std::max(r_max * layers + neighbor->skin, comm->cutghostuser)), neighbours,
       computed * neighbours,
       peak > 0 ? moalloy::amount(moalloy::resident_memory() + more)
                : "memory of the device not known: see nvidia-smi");

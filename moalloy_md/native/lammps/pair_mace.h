@@ -30,9 +30,11 @@ class PairMACE : public PairMACEBase
   void compute(int, int) override;
 
  private:
-  void load_model(const char *);
+  std::unique_ptr<moalloy::TorchModel> load_model(const char *path, const std::string &place);
   void check_run();
   void forecast();
+  void raise_ghost_cutoff(double);
+  void lower_ghost_cutoff();
   [[noreturn]] void refuse_stress_of_atoms();
   std::string choose_device();
   void tally_edges();
@@ -40,6 +42,7 @@ class PairMACE : public PairMACEBase
 
   bool domain_decomposition = true;
   int ranks_of_node = 1;
+  double ghost_cutoff = 0.0, ghost_cutoff_before = 0.0;  // what we set, 0 for nothing; Angstrom
   std::string device, model_path;
   std::vector<int> species_of_type;  // per type, from 1; -1: not ours (hybrid only)
   std::unique_ptr<moalloy::TorchModel> model;

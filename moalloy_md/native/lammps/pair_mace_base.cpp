@@ -4,8 +4,10 @@
 #include "comm.h"
 #include "error.h"
 #include "force.h"
+#include "group.h"
 #include "lammps.h"
 #include "memory.h"
+#include "neighbor.h"
 #include "update.h"
 #include "utils.h"
 
@@ -103,14 +105,19 @@ std::vector<int> PairMACEBase::map_types(const std::string &model_path,
           style, model_path, element_names(known), symbol, k + 1);
     species[k + 1] = static_cast<int>(match - known.begin());
   }
-  int count = 0;
-  for (int i = 1; i <= n_types; ++i)
-    for (int j = i; j <= n_types; ++j) {
-      setflag[i][j] = (species[i] >= 0 && species[j] >= 0) ? 1 : 0;
-      count += setflag[i][j];
-    }
-  if (count == 0) error->all(FLERR, "pair_style {}: no atom type was given an element", style);
+  if (std::all_of(species.begin(), species.end(), [](int s) { return s < 0; }))
+    error->all(FLERR,
+               "pair_style {}: expected an element for one atom type at least, found NULL for all: "
+               "mend the pair_coeff line, or remove this style from the hybrid one",
+               style);
   return species;
+}
+
+void PairMACEBase::use_types(const std::vector<int> &species)
+{
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      setflag[i][j] = (species[i] >= 0 && species[j] >= 0) ? 1 : 0;
 }
 
 std::string PairMACEBase::element_names(const std::vector<int> &atomic_numbers)
@@ -145,6 +152,48 @@ void PairMACEBase::check_can_run()
   if (!atom->tag_enable)
     error->all(FLERR, "pair_style {}: expected atoms with IDs, found atom_modify id no: remove it",
                style);
+  // The energy of an atom is not a sum over pairs: without the edge between two frozen atoms their
+  // energies depend otherwise on the mobile ones beside them.
+  if (neighbours_are_left_out())
+    error->all(FLERR,
+               "pair_style {}: expected all neighbours, found neigh_modify exclude, which would "
+               "change the forces on the other atoms too: remove it; to hold atoms, 'fix setforce "
+               "0 0 0' or leave them out of the group that moves",
+               style);
+}
+
+bool PairMACEBase::neighbours_are_left_out()
+{
+  if (neighbor->nex_mol > 0) return true;
+  for (int k = 0; k < neighbor->nex_type; ++k) {
+    const auto [low, high] = std::minmax(neighbor->ex1_type[k], neighbor->ex2_type[k]);
+    if (setflag[low][high]) return true;
+  }
+  // some fixes keep an empty group for atoms that they take out for a while
+  for (int k = 0; k < neighbor->nex_group; ++k)
+    if (group->count(neighbor->ex1_group[k]) > 0 && group->count(neighbor->ex2_group[k]) > 0)
+      return true;
+  return false;
+}
+
+void PairMACEBase::warn_of_second_repulsion()
+{
+  if (!utils::strmatch(force->pair_style, "^hybrid/overlay") &&
+      !utils::strmatch(force->pair_style, "^hybrid/scaled"))
+    return;
+  const Pair *zbl = force->pair_match("^zbl", 0);
+  if (!zbl || !zbl->setflag) return;
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      if (setflag[i][j] && zbl->setflag[i][j]) {
+        error->warning(
+            FLERR,
+            "pair_style {}: the model has a repulsion of the nuclei of its own (ZBL), "
+            "so that of pair_style zbl counts twice between types {} and {}: remove zbl, "
+            "or train with pair_repulsion: false",
+            style, i, j);
+        return;
+      }
 }
 
 void PairMACEBase::check_energy(double energy)

@@ -25,9 +25,12 @@ class PairMACEBase : public Pair
   void check_coeff(int narg, char **arg, int n_files, const std::string &files);
 
   /* Index among `known` of the element of each type, from 1; -1 for NULL, which only hybrid styles
-     may use. Sets setflag. */
+     may use. */
   std::vector<int> map_types(const std::string &model_path, const std::vector<int> &known,
                              char **symbols);
+
+  // Tells LAMMPS which pairs of types are ours.
+  void use_types(const std::vector<int> &species);
 
   // Chemical symbols, separated by blanks.
   static std::string element_names(const std::vector<int> &atomic_numbers);
@@ -35,8 +38,12 @@ class PairMACEBase : public Pair
   // A problem that one rank has stops all of them, with the sentence of the first. Collective.
   void stop_all_for(std::string problem);
 
-  // Units, newton, atom IDs.
+  // Units, newton, atom IDs, neighbours.
   void check_can_run();
+
+  // A model that has the repulsion of the nuclei, beside pair_style zbl for the same pairs of
+  // types.
+  void warn_of_second_repulsion();
 
   // Stops a run whose energy is infinite or not a number.
   void check_energy(double energy);
@@ -47,6 +54,8 @@ class PairMACEBase : public Pair
 
  private:
   void allocate();
+  // Whether neigh_modify exclude leaves out pairs of ours. Collective.
+  bool neighbours_are_left_out();
 };
 
 }  // namespace LAMMPS_NS

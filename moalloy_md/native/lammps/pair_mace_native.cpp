@@ -101,7 +101,7 @@ void PairMACENative::settings(int narg, char **arg)
                style, path);
   deviation->configure(every, path.empty() ? "model_devi.out" : path);
   // the same style again, to change a setting: LAMMPS keeps this object and its coefficients
-  if (!members.empty()) make_engines();
+  make_engines(members);
 }
 
 void PairMACENative::coeff(int narg, char **arg)
@@ -111,12 +111,14 @@ void PairMACENative::coeff(int narg, char **arg)
   while (2 + n_files < narg && std::string_view(arg[2 + n_files]).ends_with(".safetensors"))
     ++n_files;
   check_coeff(narg, arg, n_files, "model.safetensors [other.safetensors ...]");
-  r_max = 0.0;
-  members.clear();
   std::vector<Member> loaded(n_files);
   for (int k = 0; k < n_files; ++k) load(loaded[k], arg[2 + k], arg + 2 + n_files);
+  make_engines(loaded);
+  // From here on nothing fails: after an error, which Python may catch, all is as it was.
   members = std::move(loaded);
-  make_engines();
+  use_types(members.front().species_of_type);
+  r_max = 0.0;
+  for (const Member &member : members) r_max = std::max(r_max, member.model->r_max);
 }
 
 void PairMACENative::load(Member &member, const char *path, char **symbols)
@@ -130,14 +132,12 @@ void PairMACENative::load(Member &member, const char *path, char **symbols)
   }
   stop_all_for(problem);
   member.species_of_type = map_types(path, member.model->atomic_numbers, symbols);
-  r_max = std::max(r_max, member.model->r_max);
 }
 
-void PairMACENative::make_engines()
+void PairMACENative::make_engines(std::vector<Member> &made)
 {
-  announced = false;
-  comm_forward = comm_reverse = 0;
-  for (Member &member : members) {
+  int forward = 0, reverse = 0;
+  for (Member &member : made) {
     std::vector<int> elements;
     member.type_of_type.assign(member.species_of_type.size(), -1);
     for (size_t t = 1; t < member.species_of_type.size(); ++t) {
@@ -162,11 +162,13 @@ void PairMACENative::make_engines()
     }
     stop_all_for(problem);
     const int doubles = static_cast<int>(member.engine->feature_bytes() / sizeof(double));
-    comm_forward = std::max(comm_forward, doubles);
-    comm_reverse = std::max(comm_reverse, doubles);
+    forward = std::max(forward, doubles);
+    reverse = std::max(reverse, doubles);
   }
-  if (members.size() > 1)
-    comm_reverse = std::max(comm_reverse, 3 * static_cast<int>(members.size()));
+  if (made.size() > 1) reverse = std::max(reverse, 3 * static_cast<int>(made.size()));
+  comm_forward = forward;
+  comm_reverse = reverse;
+  announced = false;
 }
 
 void PairMACENative::init_style()
@@ -200,6 +202,8 @@ void PairMACENative::init_style()
         member.engine->instructions(), comm->nthreads, comm->nthreads == 1 ? "" : "s",
         member.engine->radial_error());
   }
+  if (std::any_of(members.begin(), members.end(), [](const Member &m) { return m.model->zbl; }))
+    warn_of_second_repulsion();
   moalloy::ForecastOfEngines engines;
   for (const Member &member : members) {
     engines.tables += member.engine->memory();
@@ -245,8 +249,14 @@ void PairMACENative::evaluate(Member &member)
 {
   moalloy::Engine &engine = *member.engine;
   const int all = atom->nlocal + atom->nghost;
-  node_type.resize(all);
-  for (int i = 0; i < all; ++i) node_type[i] = member.type_of_type[atom->type[i]];
+  // A hybrid style may give all pairs of a type to other styles. Then its atoms are in no list of
+  // this one, and their neighbours were never counted.
+  node_type.assign(all, -1);
+  for (int k = 0; k < list->inum; ++k) {
+    const int i = list->ilist[k];
+    node_type[i] = member.type_of_type[atom->type[i]];
+  }
+  for (int i = atom->nlocal; i < all; ++i) node_type[i] = member.type_of_type[atom->type[i]];
   const ListOfLammps source(*list, atom->x);
   engine.begin({atom->nlocal, all, node_type.data(), &source}, comm->nthreads, vflag_atom != 0);
   talking = &engine;

@@ -51,7 +51,7 @@ class PairMACENative : public PairMACEBase
   };
 
   void load(Member &, const char *path, char **symbols);
-  void make_engines();
+  void make_engines(std::vector<Member> &);
   void evaluate(Member &);
   void tally(const Member &, double share);
   void communicate(bool forward);

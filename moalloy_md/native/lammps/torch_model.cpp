@@ -127,6 +127,7 @@ class ScriptedModel : public TorchModel
   int n_layers() const override { return n_layers_; }
   const std::vector<int> &atomic_numbers() const override { return atomic_numbers_; }
   bool has_edge_gradient() const override { return edge_gradient_; }
+  bool has_pair_repulsion() const override { return pair_repulsion_; }
   std::string dtype() const override { return dtype_ == c10::kFloat ? "float32" : "float64"; }
   void evaluate(const Graph &graph, bool want_virial, Evaluation &result) override;
   double peak_memory(const Graph &graph) override;
@@ -147,7 +148,7 @@ class ScriptedModel : public TorchModel
   double r_max_ = 0.0;
   int n_layers_ = 0;
   std::vector<int> atomic_numbers_;
-  bool edge_gradient_ = false;
+  bool edge_gradient_ = false, pair_repulsion_ = false;
 };
 
 ScriptedModel::ScriptedModel(const std::string &path, const std::string &device)
@@ -175,6 +176,8 @@ ScriptedModel::ScriptedModel(const std::string &path, const std::string &device)
     for (int64_t i = 0; i < numbers.numel(); ++i)
       atomic_numbers_.push_back(static_cast<int>(numbers[i].item<int64_t>()));
     edge_gradient_ = module_.hasattr("moalloy_edge_gradient");
+    if (module_.hasattr("model") && module_.attr("model").isModule())
+      pair_repulsion_ = module_.attr("model").toModule().hasattr("pair_repulsion_fn");
     dtype_ = c10::kDouble;
     for (const auto &parameter : module_.named_parameters(true))
       if (parameter.value.is_floating_point()) {

@@ -47,6 +47,7 @@ class TorchModel
   virtual const std::vector<int> &atomic_numbers() const = 0;
   // Files of `moalloy export` return the gradient of each edge; those of ACEsuit do not.
   virtual bool has_edge_gradient() const = 0;
+  virtual bool has_pair_repulsion() const = 0;  // ZBL
   virtual std::string dtype() const = 0;
 
   // The energy is that of the owned nodes. Throws ModelError.
