@@ -224,12 +224,18 @@ def table(name: str, measured: Measured, cluster: Cluster) -> str:
         efficiency = rows[0].step_ms / (row.step_ms * row.nodes / rows[0].nodes)
         lines.append(
             f"| {row.nodes}{mark} | {row.atoms_per_rank:,.0f} | {row.ghosts_per_rank:,.0f} "
-            f"| {row.largest_over_mean:.2f} | {row.compute_ms:.3g} | {row.copies_ms:.2g} "
-            f"| {row.network_ms:.2g} | {row.step_ms:.3g} "
-            f"| {86.4 * cluster.timestep_fs / row.step_ms:.3g} | {efficiency:.2f} "
-            f"| {row.messages_mb_per_rank:.2g} | {row.gb_per_node:.2g} |"
+            f"| {row.largest_over_mean:.2f} | {_figures(row.compute_ms, 3)} "
+            f"| {_figures(row.copies_ms, 2)} | {_figures(row.network_ms, 2)} "
+            f"| {_figures(row.step_ms, 3)} "
+            f"| {_figures(86.4 * cluster.timestep_fs / row.step_ms, 3)} | {efficiency:.2f} "
+            f"| {_figures(row.messages_mb_per_rank, 2)} | {_figures(row.gb_per_node, 2)} |"
         )
     return "\n".join(lines)
+
+
+def _figures(value: float, digits: int) -> str:
+    """Round to so many digits, without powers of ten: 16,300."""
+    return f"{float(f'{value:.{digits}g}'):,g}"
 
 
 def main(
