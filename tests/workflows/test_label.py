@@ -159,6 +159,19 @@ def test_a_cell_that_kills_the_process_is_left_aside(source, tmp_path, monkeypat
     assert label(source, LENNARD_JONES, out, retry=True).is_complete
 
 
+def test_a_torn_count_of_starts_is_one_start(source, tmp_path):
+    """A crash of the machine or a full disk may leave the file empty."""
+    out = tmp_path / "data.extxyz"
+    label(source, LENNARD_JONES, out, limit=1)
+    folder = tmp_path / "data.extxyz.cells"
+    (key,) = [path.stem for path in (folder / "done").iterdir()]
+    (folder / "done" / f"{key}.extxyz").unlink()
+    (folder / "started" / key).write_text("")
+    (folder / "started" / ".torn").write_text("")
+    assert label(source, LENNARD_JONES, out).is_complete
+    assert not list((folder / "started").iterdir())
+
+
 def test_an_interrupt_is_not_the_cells_fault(source, tmp_path, monkeypatch):
     out = tmp_path / "data.extxyz"
 

@@ -1,5 +1,6 @@
 """Labelling by codes in processes of their own: crashes, GPAW, and a stand-in for VASP."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,11 @@ from support import teachers
 from support.cells import doped_cell
 from support.labelling import cells, config
 
-from moalloy_md.datasets.frames import read_dataset
+from moalloy_md.datasets.checks.checking import check_dataset
+from moalloy_md.datasets.frames import read_dataset, write_dataset
+from moalloy_md.errors import RunDirectoryError
 from moalloy_md.structures.files import write_cells
+from moalloy_md.workflows.label.labellers import LabelFailure, pseudopotential_files
 from moalloy_md.workflows.label.workflow import label
 
 TESTS = Path(__file__).parents[1]
@@ -124,6 +128,84 @@ def test_vasp_that_does_not_converge_has_failed(tmp_path, potcars):
     assert "did not reach self-consistency" in result.failures[0].reason
 
 
+def put_potcars(folder, elements, *, date):
+    for element in elements:
+        (folder / "potpaw_PBE" / element).mkdir(parents=True, exist_ok=True)
+        potcar = folder / "potpaw_PBE" / element / "POTCAR"
+        potcar.write_text(f"  PAW_PBE {element} {date}\n")
+    return folder
+
+
+def by_vasp(potcars, source, out, **options):
+    vasp = config(
+        "vasp", command=f"{sys.executable} {FAKE_VASP}", pseudopotentials=str(potcars),
+        settings={"xc": "PBE", "kpts": [1, 1, 1]},
+    )  # fmt: skip
+    return label(source, vasp, out, **options)
+
+
+def test_labels_of_two_pseudopotentials_are_not_mixed(tmp_path):
+    """By their content, whatever their folder is called; cells of more elements may come later."""
+    old = put_potcars(tmp_path / "old", ("Mo", "W"), date="01Jan2000")
+    new = put_potcars(tmp_path / "new", ("Mo", "W"), date="02Feb2002")
+    source, out = tmp_path / "cells.extxyz", tmp_path / "data.extxyz"
+    write_cells(source, cells(2))
+    assert by_vasp(old, source, out, limit=1).n_new == 1
+    before = out.read_bytes()
+    with pytest.raises(RunDirectoryError, match=r"the pseudopotential Mo of .*old.* finds .*new"):
+        by_vasp(new, source, out)
+    assert out.read_bytes() == before
+    moved = tmp_path / "moved"
+    old.rename(moved)
+    assert by_vasp(moved, source, out).n_new == 1
+    source.unlink()
+    write_cells(source, cells(2) + cells(1, start=2, elements=("Mo", "Ta")))
+    put_potcars(moved, ("Ta",), date="03Mar2003")
+    assert by_vasp(moved, source, out).n_new == 1
+    taken = [frame.atoms.info["pseudopotentials"].split() for frame in read_dataset(out)]
+    assert taken == [
+        ["Mo:01Jan2000", "W:01Jan2000"], ["Mo:01Jan2000"], ["Mo:01Jan2000", "Ta:03Mar2003"]
+    ]  # fmt: skip
+    source.unlink()
+    write_cells(source, cells(1, start=4))
+    b = by_vasp(new, source, tmp_path / "b.extxyz").out
+    write_dataset(tmp_path / "both.extxyz", [*read_dataset(out), *read_dataset(b)])
+    found = check_dataset(tmp_path / "both.extxyz").findings
+    mixed = [finding.found for finding in found if finding.check == "mixed-settings"]
+    assert any(text.startswith("different pseudopotential of Mo: Mo:01") for text in mixed), mixed
+
+
+def test_vasp_without_pseudopotentials_is_refused_before_it_starts(tmp_path):
+    write_cells(tmp_path / "cells.extxyz", cells(2))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LabelFailure, match="No pseudopotential for Mo"):
+        by_vasp(tmp_path / "empty", tmp_path / "cells.extxyz", tmp_path / "data.extxyz")
+    put_potcars(tmp_path / "empty", ("Mo", "W"), date="01Jan2000")
+    by_vasp(tmp_path / "empty", tmp_path / "cells.extxyz", tmp_path / "data.extxyz")
+
+
+def test_gpaw_setups_are_told_apart_by_their_content(tmp_path):
+    """A stand-in with GPAW's list of folders: the first that has a name counts, bases do not."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "Mo.PBE.gz").write_text(str(folder))
+        (folder / "Mo.dzp.basis.gz").write_text(str(folder))
+    (second / "W.PBE.gz").write_text("tungsten")
+    (second / "Ta.PBE.gz").write_text("tantalum")
+    (tmp_path / "gpaw.py").write_text(f"setup_paths = [{str(first)!r}, {str(second)!r}]\n")
+    gpaw = config(
+        "gpaw", settings={}, interpreter=[sys.executable], environment={"PYTHONPATH": str(tmp_path)}
+    ).calculator  # fmt: skip
+    found = pseudopotential_files(gpaw, cells(2), tmp_path / "asked")
+    assert {name: Path(x["path"]).parent.name for name, x in found.items()} == {
+        "Mo.PBE.gz": "first", "W.PBE.gz": "second"
+    }  # fmt: skip
+    digest = hashlib.sha256(b"tungsten").hexdigest()
+    assert found["W.PBE.gz"]["sha256"] == digest
+    assert pseudopotential_files(gpaw, [], tmp_path / "asked") == {}
+
+
 def python_with_gpaw():
     """A Python that has GPAW: ours, or the operating system's."""
     for python in (sys.executable, "/usr/bin/python3"):
@@ -162,5 +244,6 @@ def test_gpaw(tmp_path):
     assert abs(said["Free energy"] - said["Extrapolated"]) > 1e-3
     info = frame.atoms.info
     assert (info["calculator"], info["functional"], info["cutoff_ev"]) == ("gpaw", "LDA", 200)
+    assert {title.split(":")[0] for title in info["pseudopotentials"].split()} == {"Mo", "W"}
     assert frame.stress is not None
     assert np.abs(frame.forces).max() > 0.01

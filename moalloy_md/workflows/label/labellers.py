@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,8 @@ def identity(config: LabelConfig) -> dict[str, Any]:
     """Return what decides on the labels: cells that were labelled under another one are not mixed in.
 
     The place of a model file, the number of threads or how a code is started do not belong to it.
+    The pseudopotentials of a DFT code do, but which they are depends on the cells: they are asked
+    for by `pseudopotential_files`.
 
     Raises
     ------
@@ -84,6 +86,37 @@ def recorded(calculator: Calculator) -> dict[str, Any]:
     cutoff = mode.get("ecut") if isinstance(mode, dict) else settings.get("encut")
     found = {"calculator": calculator.kind, "functional": settings.get("xc"), "cutoff_ev": cutoff}
     return {key: value for key, value in found.items() if isinstance(value, str | int | float)}
+
+
+def pseudopotential_files(
+    calculator: Calculator, cells: Iterable[Atoms], folder: Path
+) -> dict[str, dict[str, str]]:
+    """Ask a DFT code from which files it would take the pseudopotentials of some cells.
+
+    Parameters
+    ----------
+    calculator
+        Who labels.
+    cells
+        What is to be labelled.
+    folder
+        For the files of the process that is asked; made if needed.
+
+    Returns
+    -------
+    dict
+        ``path`` and ``sha256`` by the name of the pseudopotential; empty for what is no DFT code,
+        and where there is no cell.
+
+    Raises
+    ------
+    MoAlloyError
+        If the code has none for any of the cells, or its Python cannot be started.
+    """
+    kinds = sorted({tuple(atoms.get_chemical_symbols()) for atoms in cells})
+    if not isinstance(calculator, Gpaw | Vasp) or not kinds:
+        return {}
+    return _OwnProcess(calculator, stress=False).do({"cells": kinds}, folder)
 
 
 def open_labeller(config: LabelConfig) -> Labeller:
@@ -166,20 +199,18 @@ class _OwnProcess:
     stress: bool
 
     def label(self, atoms: Atoms, folder: Path) -> Labels:
+        energy_is_free = isinstance(self.calculator, Factory) and self.calculator.energy_is_free
+        job = {"stress": self.stress, "energy_is_free": energy_is_free, "atoms": _plain(atoms)}
+        return self.do(job, folder)
+
+    def do(self, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Give the worker a job in `folder`; see `moalloy_md.workflows.label.worker`."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in (worker.RESULT, worker.ERROR):
             (folder / name).unlink(missing_ok=True)  # of an earlier attempt
         target, arguments = _target(self.calculator)
-        energy_is_free = isinstance(self.calculator, Factory) and self.calculator.energy_is_free
-        job = {
-            "target": target,
-            "arguments": arguments,
-            "stress": self.stress,
-            "energy_is_free": energy_is_free,
-            "start_folder": str(Path.cwd()),
-            "atoms": _plain(atoms),
-        }
-        (folder / worker.JOB).write_text(json.dumps(job))
+        common = {"target": target, "arguments": arguments, "start_folder": str(Path.cwd())}
+        (folder / worker.JOB).write_text(json.dumps({**common, **job}))
         status = self._run(folder)
         result = folder / worker.RESULT
         if status != 0 or not result.exists():

@@ -14,7 +14,7 @@ from ase import Atoms
 from moalloy_md.datasets.checks.settings import SETTING_KEYS
 from moalloy_md.datasets.frames import Frame, frame_from_atoms, read_dataset, write_dataset
 from moalloy_md.errors import DataError
-from moalloy_md.rundir import now, read_json, write_json
+from moalloy_md.rundir import now, read_json, replacing, write_json
 
 #: A cell at which the process was ended so many times is counted as failed: it may be the cell
 #: that ends it (memory, a crash), and the others are to be reached.
@@ -111,6 +111,11 @@ class LabelStore:
         """Folder for the files of a DFT code."""
         return self._folder / "files" / cell.key
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether any cell is labelled, also one that is not asked for now."""
+        return any((self._folder / "done").glob("*.extxyz"))
+
     def is_done(self, cell: Cell) -> bool:
         """Whether the cell is labelled."""
         return self._done(cell).exists()
@@ -127,7 +132,7 @@ class LabelStore:
         """Note that work on a cell begins; False if it ended the process too often already."""
         path = self._started(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
-        n_starts = int(path.read_text()) if path.exists() else 0
+        n_starts = _number_in(path) if path.exists() else 0
         if n_starts >= MAX_STARTS:
             self.fail(
                 cell,
@@ -135,7 +140,8 @@ class LabelStore:
                 "memory, or crashed)",
             )
             return False
-        path.write_text(str(n_starts + 1))
+        with replacing(path) as temporary:
+            temporary.write_text(str(n_starts + 1))
         return True
 
     def finish(self, cell: Cell, labels: dict[str, Any], *, wall_s: float) -> None:
@@ -183,7 +189,7 @@ class LabelStore:
     def _labelled(self, cell: Cell) -> Frame:
         (found,) = read_dataset(self._done(cell))
         atoms = cell.atoms.copy()
-        for key in ("REF_energy", "REF_stress", *self._made_by, "wall_s"):
+        for key in ("REF_energy", "REF_stress", *self._made_by, "pseudopotentials", "wall_s"):
             if key in found.atoms.info:
                 atoms.info[key] = found.atoms.info[key]
         for key in ("REF_forces", "REF_magmoms"):
@@ -217,6 +223,16 @@ def _put_labels(atoms: Atoms, labels: dict[str, Any]) -> None:
         atoms.info["REF_stress"] = np.array(labels["stress"], dtype=np.float64)
     if labels.get("magmoms") is not None:
         atoms.arrays["REF_magmoms"] = np.array(labels["magmoms"], dtype=np.float64)
+    if labels.get("pseudopotentials") is not None:
+        atoms.info["pseudopotentials"] = labels["pseudopotentials"]
+
+
+def _number_in(path: Path) -> int:
+    """Return the number of starts; one where a full disk or a crash has left the file empty."""
+    try:
+        return int(path.read_text())
+    except ValueError:
+        return 1
 
 
 def structure_hash(atoms: Atoms) -> str:

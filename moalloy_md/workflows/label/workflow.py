@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from moalloy_md.datasets.extxyz import iter_atoms
-from moalloy_md.errors import DataError, MoAlloyError
-from moalloy_md.rundir import now, open_run
+from moalloy_md.errors import DataError, MoAlloyError, RunDirectoryError
+from moalloy_md.rundir import RunDirectory, now, open_run
 from moalloy_md.workflows.label.config import LabelConfig
-from moalloy_md.workflows.label.labellers import Labeller, identity, open_labeller, recorded
+from moalloy_md.workflows.label.labellers import (
+    Labeller,
+    identity,
+    open_labeller,
+    pseudopotential_files,
+    recorded,
+)
 from moalloy_md.workflows.label.store import Cell, Failure, LabelStore, make_cells
 
 #: So many failures one after the other mean that something other than the cells is wrong.
@@ -112,9 +118,9 @@ def label(
     DataError
         If the cells cannot be read, or `out` is a file that no labelling has left.
     RunDirectoryError
-        If the folder belongs to a labelling by another calculator.
+        If the folder belongs to a labelling by another calculator, or with other pseudopotentials.
     MoAlloyError
-        If the calculator cannot be made ready.
+        If the calculator cannot be made ready, or finds no pseudopotentials.
     """
     start = time.monotonic()
     folder = Path(f"{out}.cells")
@@ -130,6 +136,7 @@ def label(
     run.update_manifest(calculator=config.model_dump(mode="json"), cells=str(cells))
     store = LabelStore(folder, source=cells.name, made_by=recorded(config.calculator))
     store.clear_torn_files()
+    _refuse_other_pseudopotentials(run, store, todo, config)
     try:
         n_new = _label_all(todo, store, labeller, retry=retry, limit=limit, watch=watch)
     finally:
@@ -140,6 +147,26 @@ def label(
     )
     run.update_manifest(finished=now() if result.is_complete else None)
     return result
+
+
+def _refuse_other_pseudopotentials(
+    run: RunDirectory, store: LabelStore, cells: Sequence[Cell], config: LabelConfig
+) -> None:
+    """Compare the files of the cells that are left with those of the labelled ones; write them down."""
+    left = [cell.atoms for cell in cells if not store.is_done(cell)]
+    found = pseudopotential_files(config.calculator, left, run.path / "pseudopotentials")
+    old = run.manifest.get("pseudopotentials", {}) if store.has_labels else {}
+    for name in sorted(found.keys() & old.keys()):
+        if found[name]["sha256"] != old[name]["sha256"]:
+            raise RunDirectoryError(
+                f"{run.path}: its cells were labelled with the pseudopotential {name} of "
+                f"{old[name]['path']}, the code now finds another one, {found[name]['path']} "
+                "('pseudopotentials' in the settings, VASP_PP_PATH, VASP_PP_VERSION or "
+                "GPAW_SETUP_PATH). Labels of both do not belong into one file: give the old one "
+                "to go on, or choose another --out"
+            )
+    if found:
+        run.update_manifest(pseudopotentials={**old, **found})
 
 
 def _label_all(
