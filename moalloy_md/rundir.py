@@ -101,6 +101,11 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+def as_json(content: Any) -> Any:
+    """Return `content` as it will be read back from JSON: lists for tuples, text for keys."""
+    return json.loads(json.dumps(content))
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file that this package wrote.
 
@@ -210,7 +215,7 @@ def open_run(
         another process is at work in it.
     """
     run = RunDirectory(path)
-    config = json.loads(json.dumps(config))  # as it will be read back
+    config = as_json(config)
     if path.exists() and not path.is_dir():
         raise RunDirectoryError(f"{path}: expected a folder, found a file. Choose another name")
     leftovers = path.exists() and [p for p in path.iterdir() if not p.name.startswith(".")]
@@ -269,7 +274,7 @@ def _check_ours(run: RunDirectory, kind: str, config: dict[str, Any]) -> None:
             f"{path}: expected a folder left by 'moalloy {kind}', found one left by "
             f"'moalloy {manifest.get('kind')}'. Choose another folder"
         )
-    different = _first_difference(manifest.get("config"), config)
+    different = first_difference(manifest.get("config"), config)
     if different:
         key, old, new = different
         raise RunDirectoryError(
@@ -278,11 +283,12 @@ def _check_ours(run: RunDirectory, kind: str, config: dict[str, Any]) -> None:
         )
 
 
-def _first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Return the first key in which two JSON contents differ (``a.b``), and both values; or None."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
             inner = f"{key}.{name}" if key else name
-            found = _first_difference(old.get(name), new.get(name), inner)
+            found = first_difference(old.get(name), new.get(name), inner)
             if found:
                 return found
         return None

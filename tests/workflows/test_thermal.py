@@ -239,7 +239,9 @@ def test_other_settings_are_refused_in_the_same_folder(finished):
     with pytest.raises(RunDirectoryError, match=r"was started with host = 'V', now asked .* 'W'"):
         thermal(settings(TUNGSTEN, dump_interval=40), out=out, console=QUIET)
     ramp = {**VANADIUM["ramp"], "steps": 4000}
-    with pytest.raises(RunDirectoryError, match="was started with steps = 3000"):
+    with pytest.raises(
+        RunDirectoryError, match=r"ramp\.steps was 3000 and is now 4000, after pure/ramp"
+    ):
         thermal(settings(ramp=ramp), out=out, only="pure/ramp", console=QUIET)
     with pytest.raises(ConfigError, match="--only: expected a run such as pure/npt-100K"):
         thermal(settings(), out=out, only="nix", console=QUIET)

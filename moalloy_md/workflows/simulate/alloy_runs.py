@@ -74,4 +74,5 @@ def alloy_run(
         n_atoms=len(atoms),
         variables={"pressure_bar": config.pressure_bar},
         about={"host": config.host, "composition": composition, "counts": dict(counts)},
+        settings={f"compositions.{composition}": dict(dopants)},
     )

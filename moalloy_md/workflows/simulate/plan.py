@@ -34,7 +34,7 @@ class RunStatus:
     state: str
     """``waiting``, ``begun`` (running, or killed), ``done`` or ``failed``."""
     error: str
-    """Why it failed."""
+    """Why it failed; of a run that is done, why it could not be evaluated again."""
     wall_s: float | None
     """How long it took since it was last started."""
 
@@ -99,6 +99,7 @@ def do_recorded(
     kind: str,
     config: dict[str, Any],
     packages: tuple[str, ...] = (),
+    is_done: bool = False,
 ) -> bool:
     """Do a run in its folder and write down how it stands; a failure is written down, not raised.
 
@@ -110,6 +111,9 @@ def do_recorded(
         Does it.
     kind, config, packages
         As of `moalloy_md.rundir.open_run`.
+    is_done
+        Whether the run was done before and is only evaluated again: it stays done, and a failure is
+        written beside that.
 
     Returns
     -------
@@ -126,16 +130,22 @@ def do_recorded(
     except RunDirectoryBusyError:
         return False  # how it stands is for that process to say
     began = time.monotonic()
-    _write_status(folder, "begun")
+    before = read_status(folder).wall_s if is_done else None
+    failed = "done" if is_done else "failed"
+
+    def wall_s() -> float:
+        return time.monotonic() - began if before is None else before
+
+    _write_status(folder, "done" if is_done else "begun", wall_s=before)
     try:
         work(run)
     except (MoAlloyError, OSError) as error:
-        _write_status(folder, "failed", str(error), time.monotonic() - began)
+        _write_status(folder, failed, str(error), wall_s())
         return False
     except Exception:  # noqa: BLE001  whatever it was, the other runs go on
-        _write_status(folder, "failed", traceback.format_exc(), time.monotonic() - began)
+        _write_status(folder, failed, traceback.format_exc(), wall_s())
         return False
-    _write_status(folder, "done", "", time.monotonic() - began)
+    _write_status(folder, "done", "", wall_s())
     return True
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Potential:
     is_committee: bool
     """Whether several models are compared as they go."""
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What a run cannot change: style and contents of the files."""
         return {"style": self.style, "sha256": [sha256(file) for file in self.files]}

@@ -6,19 +6,29 @@ another machine of a cluster too, and again after a kill.
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from moalloy_md.errors import MoAlloyError
+from moalloy_md.errors import DataError, MoAlloyError
 from moalloy_md.lammps.run import OnRow, VariableValue
-from moalloy_md.rundir import RunDirectory, now, read_json, sha256, write_json
+from moalloy_md.rundir import (
+    RunDirectory,
+    as_json,
+    first_difference,
+    now,
+    read_json,
+    sha256,
+    write_json,
+)
 from moalloy_md.workflows.simulate.config import SimulationConfig
 from moalloy_md.workflows.simulate.plan import do_recorded, read_status
 from moalloy_md.workflows.simulate.potential import Potential
 from moalloy_md.workflows.simulate.watch import Watcher
 
 RUNS, RESULTS = "runs", "results.json"
+#: Where results have the settings that they were analysed with.
+ANALYSIS = "analysis"
 #: LAMMPS's random number generators want seeds from 1 on, below this.
 _MAX_SEED = 2**31 - 1
 
@@ -47,6 +57,12 @@ class SimulationRun:
     """What the topic wants to know again: composition and the like."""
     evaluations_per_step: float = 1.0
     """Energies that a time step costs: more than one where atoms swap."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings that decide on its motion, by their keys (``compositions.W2``, ``ramp.end_k``), beside those
+    of the whole folder: where one is changed under a run that was begun, this names it."""
+    analysis: dict[str, Any] = field(default_factory=dict)
+    """Settings that its analysis alone depends on, by their keys. A run that is done and was analysed with
+    others is analysed anew from its frames."""
 
 
 #: What a topic computes of a run that LAMMPS has finished.
@@ -87,8 +103,11 @@ def read_plan(out: Path) -> tuple[dict[str, Any], list[SimulationRun]]:
     return plan["config"], runs
 
 
-def results(out: Path, run: SimulationRun) -> dict[str, Any] | None:
-    """Return the results of a run; None if it is not done, or was done with fewer steps."""
+def simulated(out: Path, run: SimulationRun) -> dict[str, Any] | None:
+    """Return the results of a run that has all its steps, whatever settings they were analysed with.
+
+    None if it is not done, or was done with fewer steps.
+    """
     folder = out / RUNS / run.name
     if read_status(folder).state != "done":
         return None
@@ -96,8 +115,17 @@ def results(out: Path, run: SimulationRun) -> dict[str, Any] | None:
     return found if found["steps"] >= run.steps else None
 
 
+def results(out: Path, run: SimulationRun) -> dict[str, Any] | None:
+    """Return the results of a run; None if it is not done, or not with these steps and this analysis."""
+    found = simulated(out, run)
+    return found if found is not None and found.get(ANALYSIS) == as_json(run.analysis) else None
+
+
 def do_run(out: Path, run: SimulationRun, start: Start, *, watch: OnRow | None = None) -> bool:
     """Do one run, or what is left of it; a failure is written down, not raised.
+
+    A run that has all its steps is only analysed, if its results are of other settings. It keeps
+    them where that fails.
 
     Parameters
     ----------
@@ -123,22 +151,29 @@ def do_run(out: Path, run: SimulationRun, start: Start, *, watch: OnRow | None =
     if results(out, run) is not None:
         return True
     folder = out / RUNS / run.name
+    before = simulated(out, run)
 
     def work(directory: RunDirectory) -> None:
-        write_json(folder / RESULTS, _do(out, folder, run, start, watch))
+        if before is None:
+            directory.update_manifest(settings=run.settings)
+            found = _do(out, folder, run, start, watch)
+        else:
+            found = _analysed_anew(folder, replace(run, steps=before["steps"]), start)
+        write_json(folder / RESULTS, found)
         directory.update_manifest(finished=now())
 
     return do_recorded(
         folder,
         work,
         kind="simulate-run",
-        config=_identity(out, run, start),
+        config=identity(out, run, start),
         packages=("lammps", "torch"),
+        is_done=before is not None,
     )
 
 
-def _identity(out: Path, run: SimulationRun, start: Start) -> dict[str, Any]:
-    """Return what a run cannot change on the way."""
+def identity(out: Path, run: SimulationRun, start: Start) -> dict[str, Any]:
+    """Return what a run cannot change on the way; its structure is in `out`."""
     config = start.config
     return {
         "input": run.input,
@@ -176,12 +211,7 @@ def _do(
     from moalloy_md.lammps.inputs import input_file
     from moalloy_md.lammps.run import run_lammps
 
-    watcher = Watcher(
-        folder,
-        start.config.watch,
-        interval=start.config.dump_interval,
-        info={"group": run.name, **({"host": run.about["host"]} if "host" in run.about else {})},
-    )
+    watcher = _watcher(folder, run, start)
 
     def on_row(row: Mapping[str, float]) -> None:
         watcher.look(before=int(row["Step"]))
@@ -197,17 +227,55 @@ def _do(
             threads=start.config.threads,
             on_row=on_row,
         )
+        watcher.look(before=run.steps + 1)
+        watched = watcher.finish()
     except MoAlloyError:
         watcher.after_a_failure()
         raise
-    watcher.look(before=run.steps + 1)
-    watched = watcher.finish()
+    return _results(folder, run, start, watched)
+
+
+def _analysed_anew(folder: Path, run: SimulationRun, start: Start) -> dict[str, Any]:
+    """Analyse the frames of a run that is done with other settings than before."""
+    try:
+        watcher = _watcher(folder, run, start)
+        watcher.look(before=run.steps + 1)
+        return _results(folder, run, start, watcher.finish())
+    except MoAlloyError as error:
+        raise DataError(
+            f"its results are of other settings ({_changed_analysis(folder, run)}), and it could not be "
+            f"analysed anew: {error}. Give the old settings back to see the old results"
+        ) from error
+
+
+def _changed_analysis(folder: Path, run: SimulationRun) -> str:
+    """Name a setting of the analysis that differs from the one that the results were made with."""
+    old = read_json(folder / RESULTS).get(ANALYSIS)
+    if old is None:
+        return "of a version that did not write them down"
+    key, before, new = first_difference(old, as_json(run.analysis)) or ("", None, None)
+    return f"{key} was {before!r} and is now {new!r}"
+
+
+def _watcher(folder: Path, run: SimulationRun, start: Start) -> Watcher:
+    return Watcher(
+        folder,
+        start.config.watch,
+        interval=start.config.dump_interval,
+        info={"group": run.name, **({"host": run.about["host"]} if "host" in run.about else {})},
+    )
+
+
+def _results(
+    folder: Path, run: SimulationRun, start: Start, watched: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "name": run.name,
         "steps": run.steps,
         "n_atoms": run.n_atoms,
         "elements": list(run.elements),
         **run.about,
+        ANALYSIS: run.analysis,
         "watch": watched,
         **start.analyse(folder, run, start.config),
     }

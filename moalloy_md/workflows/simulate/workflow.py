@@ -1,7 +1,7 @@
 """``moalloy simulate``: a plan of independent runs, on this machine or as jobs of a cluster."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from moalloy_md.workflows.simulate.config import SimulationConfig
 from moalloy_md.workflows.simulate.cost import CostLine, cost_table, show_costs
 from moalloy_md.workflows.simulate.plan import Executor, Outcome, chosen_runs, read_status
 from moalloy_md.workflows.simulate.potential import Potential, resolve_potential
+from moalloy_md.workflows.simulate.recorded import place_runs, refuse_changed_settings
 from moalloy_md.workflows.simulate.run import (
     RUNS,
     AnalyseRun,
@@ -23,6 +24,7 @@ from moalloy_md.workflows.simulate.run import (
     do_run,
     read_plan,
     results,
+    simulated,
     write_plan,
 )
 
@@ -98,17 +100,20 @@ def simulate(
     ModelError
         If the potential does not know an element.
     RunDirectoryError
-        If `out` holds something else, or a simulation with other settings.
+        If `out` holds something else, or a simulation or a run of it with other settings. Settings
+        that only the analysis depends on may change: runs that are done are analysed anew.
     """
     out = Path(out).absolute()
     runs, start = _prepare(about, config, out=out, ranks=ranks)
     chosen = chosen_runs(runs, only)
     todo = [run for run in chosen if results(out, run) is None]
     console.print(
-        f"{len(runs)} runs, {len(chosen) - len(todo)} of {len(chosen)} chosen ones done before",
+        f"{len(runs)} runs, {len(chosen) - len(todo) + anew} of {len(chosen)} chosen ones done before"
+        + (f", {anew} of them to be analysed anew, with other settings" if anew else ""),
         highlight=False,
     )
     if executor == "here":
+    anew = sum(simulated(out, run) is not None for run in todo)
         _do_here(out, todo, start, console)
     elif todo:
         _submit(out, about, config, todo, executor=executor, console=console)
@@ -185,8 +190,9 @@ def plan_costs(
     if (out / RUNS).is_dir():
         open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
     with tempfile.TemporaryDirectory(prefix="moalloy-plan-") as folder:
-        runs = about.plan(config, Path(folder))
-        done = {run.name for run in runs if results(out, run) is not None}
+        runs = _runs(about, config, Path(folder))
+        refuse_changed_settings(out, runs, start, structures=Path(folder))
+        done = {run.name for run in runs if simulated(out, run) is not None}
         lines = cost_table(Path(folder), runs, start, done=done)
     show_costs(lines, console, start=start)
     return lines
@@ -199,7 +205,7 @@ def outcome(out: Path, runs: Sequence[SimulationRun]) -> Outcome:
         found = read_status(out / RUNS / run.name)
         if results(out, run) is not None:
             done.append(run.name)
-        elif found.state == "failed":
+        elif found.error:
             failed[run.name] = found.error
         else:
             waiting.append(run.name)
@@ -236,9 +242,15 @@ def _prepare(
 ) -> tuple[list[SimulationRun], Start]:
     potential = _potential(about, config)
     open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
-    runs = about.plan(config, out)
+    runs = place_runs(out, lambda folder: _runs(about, config, folder), start)
     write_plan(out, _with_whole_paths(config), runs)
-    return runs, Start(config, potential, about.analyse, ranks)
+    return runs, start
+
+
+def _runs(about: Topic, config: SimulationConfig, folder: Path) -> list[SimulationRun]:
+    """Plan the runs; what is watched is judged when they are analysed, in every topic."""
+    watch = {"watch": config.watch.model_dump(mode="json")}
+    return [replace(run, analysis=watch | run.analysis) for run in about.plan(config, folder)]
 
 
 def _potential(about: Topic, config: SimulationConfig) -> Potential:
@@ -248,6 +260,7 @@ def _potential(about: Topic, config: SimulationConfig) -> Potential:
 
 
 def _identity(about: Topic, config: SimulationConfig, potential: Potential) -> dict[str, Any]:
+    start = Start(config, potential, about.analyse, ranks)
     return {
         "potential": potential.identity,
         "timestep_ps": config.timestep_ps,
@@ -273,12 +286,13 @@ def _with_whole_paths(config: SimulationConfig) -> SimulationConfig:
 
 def _do_here(out: Path, todo: Sequence[SimulationRun], start: Start, console: Console) -> None:
     for k, run in enumerate(todo, start=1):
-        console.print(f"run {k} of {len(todo)}: {run.name}, {run.n_atoms} atoms", highlight=False)
+        what = f"{run.n_atoms} atoms" if simulated(out, run) is None else "analysed anew"
+        console.print(f"run {k} of {len(todo)}: {run.name}, {what}", highlight=False)
         with simulation_bar(console, total=run.steps, n_atoms=run.n_atoms) as watch:
             finished = do_run(out, run, start, watch=watch)
         if not finished:
             found = read_status(out / RUNS / run.name)
-            error = found.error if found.state == "failed" else "another process is at work on it"
+            error = found.error or "another process is at work on it"
             console.print(f"  not done: {error}", style="red", markup=False, highlight=False)
             continue
         for sentence in (results(out, run) or {}).get("warnings", []):

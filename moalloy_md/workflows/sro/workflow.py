@@ -131,6 +131,11 @@ def _runs_of(
             evaluations_per_step=1 + swapping,
         )
 
+            analysis={
+                "shells": config.shells,
+                "rdf_cutoff_angstrom": config.rdf_cutoff_angstrom,
+                "picture": config.picture,
+            },
 
 TOPIC = Topic(
     name="sro",

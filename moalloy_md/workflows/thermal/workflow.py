@@ -106,6 +106,7 @@ def _runs_of(config: ThermalConfig, common: SimulationRun) -> Iterator[Simulatio
             about={**common.about, "kind": "npt", "temperature_k": temperature},
         )
     if config.ramp is not None:
+            analysis={"rdf_cutoff_angstrom": config.rdf_cutoff_angstrom},
         yield _ramp(config, config.ramp, common)
 
 
@@ -122,6 +123,13 @@ def _ramp(config: ThermalConfig, ramp: Ramp, common: SimulationRun) -> Simulatio
         about={**common.about, "kind": "ramp", **ends},
     )
 
+        settings={
+            **common.settings,
+            "ramp.start_k": ramp.start_k,
+            "ramp.end_k": ramp.end_k,
+            "ramp.steps": ramp.steps,
+        },
+        analysis={"ramp.n_windows": ramp.n_windows},
 
 TOPIC = Topic(
     name="thermal",
