@@ -107,6 +107,38 @@ def test_a_run_without_a_restart_leaves_nothing_of_an_earlier_one(tmp_path):
     assert [path.name for path in tmp_path.glob("log.*.lammps")] == ["log.0.lammps"]
 
 
+def run(name, folder, **changes):
+    run_lammps(input_file(name), run_dir=folder, variables=variables(**changes))
+
+
+@pytest.mark.parametrize("name", ["in.anneal", "in.mcmd", "in.minimize", "in.nve", "in.ramp"])
+def test_the_run_of_another_input_is_left_as_it_is(tmp_path, name):
+    write_crystal(tmp_path)
+    npt(tmp_path, steps=200)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    sentence = rf"expected a folder of its own.*log\.0\.lammps\): start {name} in a new folder"
+    with pytest.raises(LammpsError, match=sentence):
+        run(name, tmp_path, steps=200)
+    del before[tmp_path / "screen.log"], before[tmp_path / "log.lammps"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (tmp_path / name.replace("in.", "begun.")).exists()
+
+
+def test_a_start_that_fails_removes_nothing(tmp_path):
+    """And the same command, mended, starts."""
+    write_crystal(tmp_path)
+    (tmp_path / "frames").mkdir()
+    frames = [tmp_path / "frames" / name for name in ("000000100.dump", "mine.dump")]
+    for path in frames:
+        path.write_text("of somebody")
+    with pytest.raises(LammpsError, match="nowhere"):
+        npt(tmp_path, steps=200, potential="nowhere")
+    assert all(path.exists() for path in frames)
+    npt(tmp_path, steps=200)
+    assert frames[1].read_text() == "of somebody"
+    assert steps_of(sorted(tmp_path.glob("frames/0*.dump"))) == [0, 100, 200]
+
+
 def test_a_complete_run_is_left_as_it_is(tmp_path):
     write_crystal(tmp_path)
     npt(tmp_path, steps=200)

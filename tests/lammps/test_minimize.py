@@ -56,6 +56,22 @@ def test_the_cell_goes_to_zero_pressure(tmp_path):
     assert edge == pytest.approx(3.1652, abs=2e-3)  # the potential's own lattice parameter
 
 
+def test_a_tilted_cell_keeps_its_angles(tmp_path):
+    """Of a crystal in its primitive cell, 2 % too large; at the end it has the crystal's energy."""
+    atoms = bulk("W", "bcc", a=1.02 * 3.1652) * (4, 4, 4)
+    atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
+    write_structure(atoms, tmp_path / "structure.data", elements=["W"])
+    minimise(tmp_path, cell="iso", bulk_modulus_gpa=310)
+    found, thermo = the_end(tmp_path)
+    assert abs(thermo.column("Press")[-1]) < 300
+    np.testing.assert_allclose(found.cell.angles(), atoms.cell.angles(), atol=1e-4)
+    np.testing.assert_allclose(found.cell.lengths(), found.cell.lengths()[0], rtol=1e-6)
+    crystal = bulk("W", "bcc", a=3.1652)
+    crystal.calc = EAM(potential=str(potential()), form="alloy", elements=["W"])
+    energy = thermo.column("PotEng")[-1] / len(atoms)
+    assert energy == pytest.approx(crystal.get_potential_energy(), abs=1e-5)
+
+
 def test_the_height_alone_goes_to_zero_stress(tmp_path):
     """Stretched by 1 % across, it gets flatter by Poisson's ratio of a plane: 2 C12/C11."""
     atoms = bulk("W", "bcc", a=3.1652, cubic=True) * (3, 3, 4)
