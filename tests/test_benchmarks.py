@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from itertools import product
@@ -32,6 +33,18 @@ def prediction():
         patch.syspath_prepend(FOLDER)  # where side_by_side is, as for a script
         spec.loader.exec_module(module)
     return module
+
+
+def test_roofline_fits_the_engine():
+    """It counts in place of the engine's kernels: a change of these must not leave it behind."""
+    engine = TOP / "moalloy_md" / "native" / "engine"
+    source = FOLDER / "roofline" / "main.cpp"
+    compiler = os.environ.get("CXX", "c++")
+    command = [compiler, "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+    done = subprocess.run(
+        [*command, f"-I{engine}", source], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_help_names_the_models():

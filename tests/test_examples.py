@@ -1,4 +1,4 @@
-"""Examples 04 to 07 as their READMEs say it, on the small configuration of each: -m slow.
+"""Examples 04 to 07 as their READMEs say it, on the small configuration of each: most are slow.
 
 01 has tests of its own (datasets/test_label_example.py), 03 too (lammps/test_in_process.py), and so
 have the Python snippets of all pages (test_snippets.py).
@@ -27,8 +27,6 @@ RESULTS = {
     "07_segregation": ("short/segregation.json", "short/isotherm.png"),
 }
 
-pytestmark = pytest.mark.slow
-
 
 def commands(readme, word):
     """Commands of a README that name `word`, as words."""
@@ -56,7 +54,11 @@ def bundle(tmp_path_factory):
     return export("base-small", out=tmp_path_factory.mktemp("base") / "bundle", elements=elements)
 
 
-@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize(
+    "name",
+    # one of them in every test run
+    [n if n == "05_interaction" else pytest.param(n, marks=pytest.mark.slow) for n in RESULTS],
+)
 def test_small_configuration(name, bundle, tmp_path):
     folder = tmp_path / name
     shutil.copytree(EXAMPLES / name, folder)

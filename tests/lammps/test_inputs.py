@@ -31,10 +31,6 @@ def npt(folder, *, on_step=None, ranks=1, **changes):
     )
 
 
-class Struck(Exception):  # noqa: N818  not an error of the package
-    pass
-
-
 def npt_killed_at(folder, step, **changes):
     """Run until a step is printed, then SIGKILL lmp, as a power cut would."""
 

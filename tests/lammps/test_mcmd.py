@@ -8,6 +8,7 @@ from ase import units
 from scipy import stats
 from support import lmp, vanadium
 from support.cells import doped_cell
+from support.processes import Struck
 from support.tungsten import potential as tungsten
 
 from moalloy_md.analysis.statistics import estimate_mean
@@ -179,10 +180,6 @@ def test_swaps_leave_each_element_its_share_of_the_heat(tmp_path, keep, equal):
 
 
 # ---- how it goes on --------------------------------------------------------------------------------
-
-
-class Struck(Exception):  # noqa: N818  not an error of the package
-    pass
 
 
 @pytest.mark.usefixtures("_no_plugin")

@@ -5,6 +5,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.eam import EAM
 from ase.optimize import LBFGS
+from support.processes import Struck
 from support.tungsten import potential, variables, write_crystal
 
 from moalloy_md.errors import LammpsError
@@ -13,10 +14,6 @@ from moalloy_md.lammps.inputs import input_file
 from moalloy_md.lammps.logs import read_run
 from moalloy_md.lammps.run import run_lammps
 from moalloy_md.lammps.single_point import write_structure
-
-
-class Struck(Exception):  # noqa: N818  not an error of the package
-    pass
 
 
 def minimise(folder, *, on_step=None, **changes):

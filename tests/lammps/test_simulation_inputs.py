@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.processes import Struck
 from support.tungsten import variables, write_crystal
 
 from moalloy_md.errors import LammpsError
@@ -16,10 +17,6 @@ from moalloy_md.lammps.single_point import write_structure
 def start(folder, name, **changes):
     run_lammps(input_file(name), run_dir=folder, variables=variables(**changes))
     return read_run(folder)
-
-
-class Struck(Exception):  # noqa: N818  not an error of the package
-    pass
 
 
 def test_a_killed_ramp_goes_on_at_the_temperature_it_had_reached(tmp_path):

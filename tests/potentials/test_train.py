@@ -12,7 +12,7 @@ import torch
 from ase.io import write
 from support.cells import doped_cell
 from support.processes import kill, wait_until
-from support.trainings import E0S, NETWORK, cells, configuration
+from support.trainings import E0S, NETWORK, cells, configuration, refused
 
 from moalloy_md.datasets.frames import frame_from_atoms, read_dataset
 from moalloy_md.errors import (
@@ -283,12 +283,6 @@ def test_given_e0s_are_used_for_the_elements_of_the_data(data):
     assert list(found.e0s_ev) == ["Al", "Ni", "Cu"]
     arguments = mace_arguments(config, found, device="cpu", folder=Path("x"))
     assert "--E0s={13: -1.0, 28: -3.0, 29: -2.0}" in arguments
-
-
-def refused(config, error, message, out):
-    with pytest.raises(error, match=message):
-        train(config, out)
-    assert not out.exists()
 
 
 def test_refusals_leave_nothing(data, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from ase.io import read, write
 from support.cells import doped_cell
 from support.models import copy_of, random_model, save_model
-from support.trainings import KNOWN, SHAPE, configuration, fine_tuned
+from support.trainings import KNOWN, SHAPE, configuration, fine_tuned, refused
 
 from moalloy_md.config import validate
 from moalloy_md.errors import ConfigError, DataError, ModelError, RunDirectoryError, TrainingError
@@ -32,12 +32,6 @@ def test_replay_needs_the_loss_of_several_heads():
             TrainConfig,
             source="test",
         )
-
-
-def refused(config, error, message, out):
-    with pytest.raises(error, match=message):
-        train(config, out)
-    assert not out.exists()
 
 
 def test_foundation_that_lacks_elements(emt_data, two_elements, tmp_path):

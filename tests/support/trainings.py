@@ -1,9 +1,11 @@
 """Tiny trainings: Ni with Cu and Al, labelled by EMT, each element shifted by a known E0."""
 
 import numpy as np
+import pytest
 from ase.calculators.emt import EMT
 
 from moalloy_md.config import validate
+from moalloy_md.potentials.train import train
 from moalloy_md.potentials.train_config import TrainConfig
 from support.cells import doped_cell
 
@@ -60,3 +62,10 @@ def fine_tuned(data, foundation, *, start=None, optimisation=None, **more):
     """A fine-tuning of such a foundation, in double precision."""
     start = {"kind": "fine-tune", "foundation": str(foundation), **(start or {})}
     return configuration(data, start=start, optimisation=optimisation, dtype="float64", **more)
+
+
+def refused(config, error, message, out):
+    """A training is not begun, and leaves nothing."""
+    with pytest.raises(error, match=message):
+        train(config, out)
+    assert not out.exists()
