@@ -16,6 +16,13 @@ ConfigOption = Annotated[
     Path | None, typer.Option(help="YAML file with these settings instead of the options.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+ResubmitOption = Annotated[
+    bool,
+    typer.Option(
+        "--resubmit",
+        help="On SLURM: submit also what was submitted before and of which SLURM says nothing.",
+    ),
+]
 
 Config = TypeVar("Config", bound=StrictModel)
 
@@ -67,6 +74,16 @@ def settings_from(
             f"({', '.join(called[name] for name in given)}). Leave one out"
         )
     return load_config(config, model)
+
+
+def only_with_slurm(*, resubmit: bool, slurm: bool) -> bool:
+    """Return --resubmit; refuse it where nothing is submitted."""
+    if resubmit and not slurm:
+        raise ConfigError(
+            "--resubmit: expected jobs of SLURM, found a command that submits none. Give --slurm too "
+            "(of a study: --executor slurm), or leave --resubmit out"
+        )
+    return resubmit
 
 
 def bar(title: str, total: int | None) -> Callable[[Iterable[Any]], Iterable[Any]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from moalloy_md.cli.common import JsonOption
+from moalloy_md.cli.common import JsonOption, ResubmitOption, only_with_slurm
 from moalloy_md.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def thermal_command(
     config: SettingsOption = None,
     np: RanksOption = 1,
     slurm: SlurmOption = False,
+    resubmit: ResubmitOption = False,
     only: OnlyOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -68,7 +69,7 @@ def thermal_command(
     _end(
         simulation_shown(
             TOPIC, settings, thermal, as_dict=as_dict, show=show_results, out=out, ranks=np, slurm=slurm,
-            only=only, dry_run=dry_run, as_json=as_json,
+            only=only, resubmit=only_with_slurm(resubmit=resubmit, slurm=slurm), dry_run=dry_run, as_json=as_json,
         )
     )  # fmt: skip
 
@@ -83,6 +84,7 @@ def sro_command(
     bundle: BundleOption = None,
     np: RanksOption = 1,
     slurm: SlurmOption = False,
+    resubmit: ResubmitOption = False,
     only: OnlyOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -103,7 +105,7 @@ def sro_command(
     _end(
         simulation_shown(
             TOPIC, settings, sro, as_dict=as_dict, show=show_results, out=out, ranks=np, slurm=slurm,
-            only=only, dry_run=dry_run, as_json=as_json,
+            only=only, resubmit=only_with_slurm(resubmit=resubmit, slurm=slurm), dry_run=dry_run, as_json=as_json,
         )
     )  # fmt: skip
 
@@ -116,6 +118,7 @@ def interaction_command(
     config: SettingsOption = None,
     np: ProcessesOption = 1,
     slurm: SlurmOption = False,
+    resubmit: ResubmitOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,7 +137,13 @@ def interaction_command(
             raise ConfigError(f"expected either --bundle or bundle in {config}, found both")
         settings = settings.model_copy(update={"bundle": bundle})
     interaction_shown(
-        settings, out=out, processes=np, slurm=slurm, dry_run=dry_run, as_json=as_json
+        settings,
+        out=out,
+        processes=np,
+        slurm=slurm,
+        resubmit=only_with_slurm(resubmit=resubmit, slurm=slurm),
+        dry_run=dry_run,
+        as_json=as_json,
     )
 
 
@@ -150,6 +159,7 @@ def segregation_command(
         int, typer.Option("--np", min=1, help="Cells relaxed at once, and MPI ranks of a run.")
     ] = 1,
     slurm: SlurmOption = False,
+    resubmit: ResubmitOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -166,7 +176,13 @@ def segregation_command(
     settings = _with_bundle(load_config(config, SegregationConfig), bundle, config)
     _end(
         segregation_shown(
-            settings, out=out, ranks=np, slurm=slurm, dry_run=dry_run, as_json=as_json
+            settings,
+            out=out,
+            ranks=np,
+            slurm=slurm,
+            resubmit=only_with_slurm(resubmit=resubmit, slurm=slurm),
+            dry_run=dry_run,
+            as_json=as_json,
         )
     )
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from moalloy_md.cli.common import ResubmitOption, only_with_slurm
+
 app = typer.Typer(
     no_args_is_help=True,
     help="Compare zero-shot, scratch, fine-tuned and refined models under random and "
@@ -44,6 +46,7 @@ def run_command(
     only: Annotated[
         str | None, typer.Option(help="Name of a run, or the beginning of several.")
     ] = None,
+    resubmit: ResubmitOption = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show what the runs that are left would cost, and do none."),
@@ -62,7 +65,14 @@ def run_command(
     if dry_run:
         plan_costs(study, console, out=folder, only=only)
         return
-    found = run_study(study, out=folder, executor=executor.value, only=only, console=console)
+    found = run_study(
+        study,
+        out=folder,
+        executor=executor.value,
+        only=only,
+        resubmit=only_with_slurm(resubmit=resubmit, slurm=executor is ExecutorName.SLURM),
+        console=console,
+    )
     show_outcome(found, console)
     console.print(f"moalloy study report {folder}", highlight=False, markup=False)
     if found.failed:

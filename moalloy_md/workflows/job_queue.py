@@ -8,8 +8,9 @@ from pydantic import Field
 from rich.console import Console
 
 from moalloy_md.config import StrictModel
-from moalloy_md.errors import MoAlloyError, RunDirectoryError
+from moalloy_md.errors import MoAlloyError, RunDirectoryBusyError, RunDirectoryError
 from moalloy_md.workflows.simulate.plan import Executor
+from moalloy_md.workflows.submitted_jobs import record_jobs, runs_to_submit
 
 if TYPE_CHECKING:
     from moalloy_md.workflows.simulate.config import SimulationSlurm
@@ -101,6 +102,7 @@ def submit_array(
     name: str,
     function: Callable[..., Any],
     arguments: Sequence[Sequence[Any]],
+    runs: Sequence[Sequence[str]],
     console: Console,
     options: dict[str, Any] | None = None,
     note: str = "",
@@ -121,13 +123,22 @@ def submit_array(
         Of the jobs.
     function, arguments
         What each job calls, and with what.
+    runs
+        Of each job, the names of the runs that it does: written down for those of SLURM.
     console
         Where to say it.
     options
         Further options of submitit.
     note
         What to say besides.
+
+    Raises
+    ------
+    RunDirectoryError
+        If SLURM does not take the jobs.
     """
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
     asked: dict[str, Any] = {
         "name": name,
         "timeout_min": slurm.time_minutes,
@@ -138,10 +149,23 @@ def submit_array(
     if executor == "slurm":
         asked |= slurm.submitit_options
     queue.update_parameters(**asked)
-    jobs = queue.map_array(function, *map(list, zip(*arguments, strict=True)))
+    try:
+        jobs = queue.map_array(function, *map(list, zip(*arguments, strict=True)))
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise RunDirectoryError(
+            f"expected SLURM to take {len(arguments)} job(s), found that sbatch refused: "
+            f"{str(error).strip()}. Look at partition, account and limits in the section slurm"
+        ) from error
+    if executor == "slurm":
+        clusters = slurm.sbatch_options.get("clusters")
+        record_jobs(logs, [job.job_id for job in jobs], runs, clusters=clusters)
+    submitted = (
+        f"1 job submitted: {jobs[0].job_id}; its logs are in"
+        if len(jobs) == 1
+        else f"{len(jobs)} jobs submitted, the first is {jobs[0].job_id}; their logs are in"
+    )
     console.print(
-        f"{len(jobs)} jobs submitted, the first is {jobs[0].job_id}; their logs are in "
-        f"{logs}{note}",
+        f"{submitted} {logs}{note}",
         highlight=False,
     )
     if executor == "local":
@@ -157,8 +181,10 @@ def submit_whole(
     name: str,
     executor: Executor,
     slurm: "SimulationSlurm",
+    is_done: Callable[[], bool],
+    resubmit: bool,
     console: Console,
-) -> None:
+) -> bool:
     """Submit one job that does everything, on ``slurm.cpus`` cores of one node.
 
     Parameters
@@ -175,19 +201,39 @@ def submit_whole(
         ``slurm``, or ``local`` for a process of this machine started by submitit.
     slurm
         Time, cores, memory, and what SLURM is asked for besides.
+    is_done
+        Whether nothing is left to do; may raise `RunDirectoryBusyError` while a job is at work.
+    resubmit
+        As of `moalloy_md.workflows.submitted_jobs.runs_to_submit`.
     console
         Where to say it.
+
+    Returns
+    -------
+    bool
+        Whether nothing was left to do. Also False where a job is queued or running already, which is
+        said.
 
     Raises
     ------
     MoAlloyError, RunDirectoryError
-        As `job_queue`.
+        As `job_queue` and `submit_array`, and if another command is at work in the folder.
     """
     out = out.absolute()
+    busy = None
+    try:
+        if is_done():
+            return True
+    except RunDirectoryBusyError as error:
+        busy = error
     logs = out.parent / f"{out.name}.jobs"
     queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
     from moalloy_md.workflows.simulate.job import WholeJob  # submitit, which job_queue has found
 
+    if not runs_to_submit(logs, [name], executor=executor, resubmit=resubmit, console=console):
+        return False
+    if busy is not None:  # and not with a job of ours
+        raise busy
     submit_array(
         queue,
         executor,
@@ -196,7 +242,9 @@ def submit_whole(
         name=name,
         function=WholeJob(work, requeue=slurm.requeue),
         arguments=[(out, settings)],
+        runs=[[name]],
         console=console,
         options={"tasks_per_node": 1, "nodes": 1},
-        note=". The same command shows the results when it is done",
+        note=". The same command shows how it stands, and the results when it is done",
     )
+    return False

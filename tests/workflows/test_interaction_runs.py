@@ -128,6 +128,29 @@ def test_what_slurm_is_asked_for(bundle, tmp_path, monkeypatch):
     assert "module load gcc\n" in script
 
 
+def test_a_job_that_is_queued_or_running_is_not_submitted_again(
+    bundle, done, tmp_path, monkeypatch
+):
+    slurm = fake_slurm(tmp_path, monkeypatch)
+    config = write(tmp_path / "i.yaml", **SETTINGS)
+
+    def again(out):
+        arguments = ["--bundle", str(bundle), "--config", config, "--out", str(out), "--slurm"]
+        shown = CliRunner().invoke(app, ["simulate", "interaction", *arguments])
+        assert shown.exit_code == 0, shown.output
+        return " ".join(shown.output.split())
+
+    assert "1 job submitted: 17" in again(tmp_path / "out")
+    slurm.put("17", "RUNNING")
+    assert "moalloy-interaction: running, job 17" in again(tmp_path / "out")
+    assert slurm.submissions == [17]
+    slurm.put("17", None)  # without a result
+    assert "1 job submitted: 18" in again(tmp_path / "out")
+    strongest = max(done[1].of("pair"), key=lambda one: one.relaxed_ev)
+    assert strongest.name in again(done[0])  # which is finished
+    assert slurm.submissions == [17, 18]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -126,3 +126,26 @@ def test_what_slurm_is_asked_for(bundle, tmp_path, monkeypatch):
     for line in ("--cpus-per-task=16", "--account=mo", "--nodes=1", "--requeue"):
         assert f"#SBATCH {line}\n" in script, script
     assert "module load gcc\n" in script
+
+
+def test_a_job_that_is_queued_or_running_is_not_submitted_again(
+    at_a_surface, bundle, tmp_path, monkeypatch
+):
+    slurm = fake_slurm(tmp_path, monkeypatch)
+    text = io.StringIO()
+    shown = {"executor": "slurm", "console": Console(file=text, width=300)}
+    config = settings(bundle, SLAB, slurm={"cpus": 1})
+    for _ in range(2):
+        assert not submit_segregation(config, out=tmp_path / "out", **shown)
+    assert "moalloy-segregation: queued, job 17" in text.getvalue()
+    assert slurm.submissions == [17]
+    slurm.fall_silent()
+    assert not submit_segregation(config, out=tmp_path / "out", **shown)
+    assert "may be queued or running" in text.getvalue()
+    assert slurm.submissions == [17]
+    slurm.speak()
+    slurm.end_all()  # without a result
+    assert not submit_segregation(config, out=tmp_path / "out", **shown)
+    assert slurm.submissions == [17, 18]
+    assert submit_segregation(config, out=at_a_surface[1], **shown)  # which is finished
+    assert slurm.submissions == [17, 18]

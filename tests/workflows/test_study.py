@@ -13,6 +13,7 @@ import yaml
 from ase.io import read, write
 from rich.console import Console
 from support.processes import kill, wait_until
+from support.slurm import fake_slurm
 from support.trainings import NETWORK, cells
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from moalloy_md.cli.app import app
 from moalloy_md.config import load_config
 from moalloy_md.datasets.frames import Frame, read_dataset
 from moalloy_md.errors import ConfigError, ModelError, RunDirectoryError, RunFailedError
+from moalloy_md.rundir import read_json
 from moalloy_md.workflows.study.config import StudyConfig
 from moalloy_md.workflows.study.plan import make_folds, make_runs, read_study
 from moalloy_md.workflows.study.preflight import check_runs
@@ -456,38 +458,61 @@ def test_slurm_that_is_absent(tiny, tmp_path, monkeypatch):
 
 
 def test_what_slurm_is_asked_for(tiny, tmp_path, monkeypatch):
-    import submitit
+    """The script that sbatch is given, by submitit itself; refined runs in the jobs of their parents."""
+    fake_slurm(tmp_path, monkeypatch)
 
-    asked = {}
+    def on_gpus(content):
+        content["slurm"] = {
+            "partition": "gpu", "account": "mo", "modules": ["gcc"], "gpus": 1, "parallel": 3,
+            "more": {"qos": "long"},
+        }  # fmt: skip
 
-    class Queue:
-        def __init__(self, folder, cluster):
-            asked.update(folder=folder, cluster=cluster)
-
-        def update_parameters(self, **options):
-            asked.update(options)
-
-        def map_array(self, function, *arguments):
-            asked.update(function=function, chains=arguments[1])
-            return [SimpleNamespace(job_id="17_0")]
-
-    monkeypatch.setattr(submitit, "AutoExecutor", Queue)
-    content = yaml.safe_load((tiny.folder / "study.yaml").read_text())
-    content["slurm"] = {
-        "partition": "gpu", "account": "mo", "modules": ["gcc"], "gpus": 1, "parallel": 3,
-        "more": {"qos": "long"},
-    }  # fmt: skip
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
-    found = run_study(
-        tmp_path / "study.yaml", out=tmp_path / "out", executor="slurm", console=QUIET
-    )
+    out = tmp_path / "out"
+    file = changed_study(tiny, tmp_path, on_gpus)
+    found = run_study(file, out=out, executor="slurm", console=QUIET)
     assert len(found.waiting) == 10
-    assert asked["function"] is do_chain
-    assert ["new/00/tuned/good", "new/00/refined/good"] in asked["chains"]
-    assert (asked["slurm_partition"], asked["gpus_per_node"]) == ("gpu", 1)
-    assert asked["slurm_array_parallelism"] == 3
-    assert (asked["slurm_account"], asked["slurm_setup"]) == ("mo", ["module load gcc"])
-    assert asked["slurm_additional_parameters"] == {"qos": "long"}
+    script = next((out / "jobs").glob("*submission*.sh")).read_text()
+    for line in (
+        "--partition=gpu", "--account=mo", "--gpus-per-node=1", "--qos=long", "--array=0-7%3",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in script, script
+    assert "module load gcc\n" in script
+    chains = [job["runs"] for job in read_json(out / "jobs/submitted.json")["jobs"]]
+    assert ["new/00/tuned/good", "new/00/refined/good"] in chains
+
+
+def test_runs_with_a_live_job_are_not_submitted_again(tiny, tmp_path, monkeypatch):
+    slurm = fake_slurm(tmp_path, monkeypatch)
+    out, text = tmp_path / "out", io.StringIO()
+    shutil.copytree(tiny.out, out)
+    done = {run.name for run in read_study(out)[1] if status(out, run).state == "done"}
+    assert {"new/00/tuned/good", "iid/00/tuned/good"} <= done
+
+    def again(change=lambda content: None):
+        file = changed_study(tiny, tmp_path, change)
+        run_study(file, out=out, executor="slurm", console=Console(file=text, width=300))
+        return [job["runs"] for job in read_json(out / "jobs/submitted.json")["jobs"]]
+
+    first = again()
+    assert ["new/00/tuned/late", "new/00/refined/late"] in first
+    assert not done & {name for chain in first for name in chain}
+    slurm.put("17_0", "RUNNING")
+    assert again() == first
+    assert f"{first[0][0]}: running, job 17_0" in text.getvalue()
+    assert "new/00/refined/late: queued, job 17_" in text.getvalue()
+
+    def grown(content):
+        content["paradigms"]["again"] = {"kind": "refine", "optimisation": {"max_epochs": 2}}
+
+    # of a model that is there, and not of one whose job is at work
+    assert again(grown) == [*first, ["new/00/again/good"]]
+    assert "runs that refine" in text.getvalue()
+    slurm.end_all()
+    last = again(grown)[len(first) + 1 :]
+    assert ["new/00/tuned/late", "new/00/refined/late", "new/00/again/late"] in last
+    assert {name for chain in last for name in chain} == {
+        *(name for chain in first for name in chain), "new/00/again/good", "new/00/again/late",
+    }  # fmt: skip
 
 
 def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_path):

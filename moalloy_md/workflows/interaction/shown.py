@@ -14,7 +14,6 @@ from moalloy_md.workflows.interaction.results import Interaction, InteractionRes
 from moalloy_md.workflows.interaction.validation import ValidationResults
 from moalloy_md.workflows.interaction.workflow import (
     interaction,
-    is_computed,
     show_forecast,
     submit_interaction,
 )
@@ -31,6 +30,7 @@ def interaction_shown(
     out: Path,
     processes: int,
     slurm: bool,
+    resubmit: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -39,8 +39,9 @@ def interaction_shown(
     if dry_run:
         show_forecast(config, out=out, processes=processes, console=console)
         return
-    if slurm and not is_computed(config, out=out):
-        submit_interaction(config, out=out, executor="slurm", console=console)
+    if slurm and not submit_interaction(
+        config, out=out, executor="slurm", resubmit=resubmit, console=console
+    ):
         return
     results = interaction(config, out=out, processes=processes, console=console)
     if as_json:

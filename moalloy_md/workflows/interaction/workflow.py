@@ -114,8 +114,13 @@ def is_computed(config: InteractionConfig, *, out: Path) -> bool:
 
 
 def submit_interaction(
-    config: InteractionConfig, *, out: Path, executor: Executor, console: Console
-) -> None:
+    config: InteractionConfig,
+    *,
+    out: Path,
+    executor: Executor,
+    resubmit: bool = False,
+    console: Console,
+) -> bool:
     """Submit one job that computes everything; the folder has to be on a disk that it sees.
 
     Parameters
@@ -126,8 +131,15 @@ def submit_interaction(
         Run directory.
     executor
         ``slurm``, or ``local`` for a process of this machine started by submitit.
+    resubmit
+        Also where SLURM says nothing of a job that was submitted before.
     console
         Where to say it.
+
+    Returns
+    -------
+    bool
+        As `moalloy_md.workflows.job_queue.submit_whole`.
 
     Raises
     ------
@@ -135,13 +147,15 @@ def submit_interaction(
         As `interaction`, as far as it is seen before; and if submitit or SLURM is missing.
     """
     _prepare(config)
-    submit_whole(
+    return submit_whole(
         _compute,
         config.with_whole_paths().model_dump(mode="json"),
         out=out,
         name="moalloy-interaction",
         executor=executor,
         slurm=config.slurm,
+        is_done=lambda: is_computed(config, out=out),
+        resubmit=resubmit,
         console=console,
     )
 

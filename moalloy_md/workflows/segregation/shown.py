@@ -34,6 +34,7 @@ def segregation_shown(
     out: Path,
     ranks: int,
     slurm: bool,
+    resubmit: bool,
     dry_run: bool,
     as_json: bool,
 ) -> Outcome | None:
@@ -42,8 +43,9 @@ def segregation_shown(
     if dry_run:
         show_forecast(config, out=out, ranks=ranks, console=console)
         return None
-    if slurm and not _is_done(config, out):
-        submit_segregation(config, out=out, executor="slurm", console=console)
+    if slurm and not submit_segregation(
+        config, out=out, executor="slurm", resubmit=resubmit, console=console
+    ):
         return None
     results, outcome = segregation(config, out=out, ranks=ranks, console=console)
     if as_json:
@@ -67,8 +69,13 @@ def _is_done(config: SegregationConfig, out: Path) -> bool:
 
 
 def submit_segregation(
-    config: SegregationConfig, *, out: Path, executor: Executor, console: Console
-) -> None:
+    config: SegregationConfig,
+    *,
+    out: Path,
+    executor: Executor,
+    resubmit: bool = False,
+    console: Console,
+) -> bool:
     """Submit one job that does everything on ``slurm.cpus`` cores; errors as far as they are seen before.
 
     Parameters
@@ -79,17 +86,26 @@ def submit_segregation(
         Run directory, on a disk that the job sees.
     executor
         ``slurm``, or ``local`` for a process of this machine started by submitit.
+    resubmit
+        Also where SLURM says nothing of a job that was submitted before.
     console
         Where to say it.
+
+    Returns
+    -------
+    bool
+        As `moalloy_md.workflows.job_queue.submit_whole`.
     """
     Work(config, out.absolute(), config.slurm.cpus, console).check()
-    submit_whole(
+    return submit_whole(
         _compute,
         config.with_whole_paths().model_dump(mode="json"),
         out=out,
         name="moalloy-segregation",
         executor=executor,
         slurm=config.slurm,
+        is_done=lambda: _is_done(config, out),
+        resubmit=resubmit,
         console=console,
     )
 

@@ -25,6 +25,7 @@ def simulation_shown(
     ranks: int,
     slurm: bool,
     only: str | None,
+    resubmit: bool,
     dry_run: bool,
     as_json: bool,
 ) -> Outcome | None:
@@ -38,7 +39,7 @@ def simulation_shown(
         The topic's workflow, such as `moalloy_md.workflows.thermal.workflow.thermal`.
     as_dict, show
         What is printed of its results: as JSON, and to people.
-    out, ranks, slurm, only, dry_run, as_json
+    out, ranks, slurm, only, resubmit, dry_run, as_json
         As on the command line.
 
     Returns
@@ -61,6 +62,7 @@ def simulation_shown(
         ranks=ranks,
         executor="slurm" if slurm else "here",
         only=only,
+        resubmit=resubmit,
         console=console,
     )
     if results is not None and as_json:

@@ -27,6 +27,7 @@ from moalloy_md.workflows.simulate.run import (
     simulated,
     write_plan,
 )
+from moalloy_md.workflows.submitted_jobs import runs_to_submit
 
 Results = TypeVar("Results")
 
@@ -65,6 +66,7 @@ def simulate(
     ranks: int = 1,
     executor: Executor = "here",
     only: str | None = None,
+    resubmit: bool = False,
     console: Console,
 ) -> Outcome:
     """Do all runs of a simulation that are not done; the same call goes on after a kill.
@@ -81,10 +83,13 @@ def simulate(
         MPI ranks of each run on this machine.
     executor
         ``here``: one after the other in this process. ``slurm``: an array of jobs, through
-        submitit; the call returns when they are submitted. ``local``: processes of this machine,
-        started by submitit, to try the same way without SLURM.
+        submitit; the call returns when they are submitted, and leaves out runs that have a job
+        which is queued or running. ``local``: processes of this machine, started by submitit, to
+        try the same way without SLURM.
     only
         Name of a run, or the beginning of several: only these.
+    resubmit
+        Submit runs again whose jobs SLURM says nothing of.
     console
         Where progress is shown.
 
@@ -107,16 +112,16 @@ def simulate(
     runs, start = _prepare(about, config, out=out, ranks=ranks)
     chosen = chosen_runs(runs, only)
     todo = [run for run in chosen if results(out, run) is None]
+    anew = sum(simulated(out, run) is not None for run in todo)
     console.print(
         f"{len(runs)} runs, {len(chosen) - len(todo) + anew} of {len(chosen)} chosen ones done before"
         + (f", {anew} of them to be analysed anew, with other settings" if anew else ""),
         highlight=False,
     )
     if executor == "here":
-    anew = sum(simulated(out, run) is not None for run in todo)
         _do_here(out, todo, start, console)
     elif todo:
-        _submit(out, about, config, todo, executor=executor, console=console)
+        _submit(out, about, config, todo, executor=executor, resubmit=resubmit, console=console)
     return outcome(out, chosen)
 
 
@@ -128,6 +133,7 @@ def simulate_and_collect(
     ranks: int,
     executor: Executor,
     only: str | None,
+    resubmit: bool,
     console: Console | None,
     collect: Callable[[list[dict[str, Any]]], Results],
     write: Callable[[Results, Path], None],
@@ -136,7 +142,7 @@ def simulate_and_collect(
 
     Parameters
     ----------
-    about, config, out, ranks, executor, only
+    about, config, out, ranks, executor, only, resubmit
         As `simulate`.
     console
         Where progress is shown; standard error if None.
@@ -160,7 +166,14 @@ def simulate_and_collect(
     console = console or Console(stderr=True)
     out = Path(out).absolute()
     found = simulate(
-        about, config, out=out, ranks=ranks, executor=executor, only=only, console=console
+        about,
+        config,
+        out=out,
+        ranks=ranks,
+        executor=executor,
+        only=only,
+        resubmit=resubmit,
+        console=console,
     )
     _, runs = read_plan(out)
     finished = [entry for run in runs if (entry := results(out, run)) is not None]
@@ -241,6 +254,7 @@ def _prepare(
     about: Topic, config: SimulationConfig, *, out: Path, ranks: int
 ) -> tuple[list[SimulationRun], Start]:
     potential = _potential(about, config)
+    start = Start(config, potential, about.analyse, ranks)
     open_run(out, kind=f"simulate {about.name}", config=_identity(about, config, potential))
     runs = place_runs(out, lambda folder: _runs(about, config, folder), start)
     write_plan(out, _with_whole_paths(config), runs)
@@ -260,7 +274,6 @@ def _potential(about: Topic, config: SimulationConfig) -> Potential:
 
 
 def _identity(about: Topic, config: SimulationConfig, potential: Potential) -> dict[str, Any]:
-    start = Start(config, potential, about.analyse, ranks)
     return {
         "potential": potential.identity,
         "timestep_ps": config.timestep_ps,
@@ -306,11 +319,21 @@ def _submit(
     todo: Sequence[SimulationRun],
     *,
     executor: Executor,
+    resubmit: bool,
     console: Console,
 ) -> None:
     slurm = config.slurm
     logs = out / "jobs"
     queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
+    names = runs_to_submit(
+        logs,
+        [run.name for run in todo],
+        executor=executor,
+        resubmit=resubmit,
+        console=console,
+    )
+    if not names:
+        return
     from moalloy_md.workflows.simulate.job import RunJob  # submitit, which job_queue has found
 
     submit_array(
@@ -320,7 +343,8 @@ def _submit(
         logs=logs,
         name=f"moalloy-{about.name}",
         function=RunJob(requeue=slurm.requeue),
-        arguments=[(out, about.name, run.name) for run in todo],
+        arguments=[(out, about.name, name) for name in names],
+        runs=[[name] for name in names],
         console=console,
         options={"tasks_per_node": 1, "nodes": 1},
         note=". The same command shows how they stand, and the results when they are done",

@@ -28,6 +28,7 @@ def sro(
     ranks: int = 1,
     executor: Executor = "here",
     only: str | None = None,
+    resubmit: bool = False,
     console: Console | None = None,
 ) -> tuple[Outcome, SroResults | None]:
     """Sample arrangements of dopants by Monte Carlo swaps within molecular dynamics.
@@ -42,7 +43,7 @@ def sro(
     out
         Folder of the simulation. The same call goes on after a kill, adds compositions and
         temperatures that the settings have got since, and extends runs to more steps.
-    ranks, executor, only
+    ranks, executor, only, resubmit
         As `moalloy_md.workflows.simulate.workflow.simulate`.
     console
         Where progress is shown; standard error if None.
@@ -67,6 +68,7 @@ def sro(
         ranks=ranks,
         executor=executor,
         only=only,
+        resubmit=resubmit,
         console=console,
         collect=lambda finished: collect(config, finished),
         write=_write,
@@ -129,13 +131,13 @@ def _runs_of(
             },
             about={**common.about, "temperature_k": temperature, "start": start},
             evaluations_per_step=1 + swapping,
-        )
-
             analysis={
                 "shells": config.shells,
                 "rdf_cutoff_angstrom": config.rdf_cutoff_angstrom,
                 "picture": config.picture,
             },
+        )
+
 
 TOPIC = Topic(
     name="sro",

@@ -28,6 +28,7 @@ from moalloy_md.workflows.study.plan import (
 from moalloy_md.workflows.study.preflight import check_runs
 from moalloy_md.workflows.study.run import do_chain, do_run, status
 from moalloy_md.workflows.study.settings import refuse_changed_settings
+from moalloy_md.workflows.submitted_jobs import runs_to_submit
 from moalloy_md.workflows.training_bar import training_bar
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def run_study(
     out: Path,
     executor: Executor = "here",
     only: str | None = None,
+    resubmit: bool = False,
     console: Console | None = None,
 ) -> Outcome:
     """Do all runs of a study that are not done; the same call goes on after a kill.
@@ -52,10 +54,13 @@ def run_study(
         Folder of the study: ``splits``, ``runs``, and ``study.json``.
     executor
         ``here``: one after the other in this process. ``slurm``: an array of jobs, through
-        submitit; the call returns when they are submitted. ``local``: processes of this machine,
-        started by submitit, to try the same way without SLURM.
+        submitit; the call returns when they are submitted, and leaves out runs that have a job
+        which is queued or running. ``local``: processes of this machine, started by submitit, to
+        try the same way without SLURM.
     only
         Name of a run, or the beginning of several: only these.
+    resubmit
+        Submit runs again whose jobs SLURM says nothing of.
     console
         Where progress is shown; standard error if None.
 
@@ -101,7 +106,7 @@ def run_study(
     if executor == "here":
         _do_here(out, todo, console)
     elif todo:
-        _submit(out, config, todo, executor, console)
+        _submit(out, config, todo, executor=executor, resubmit=resubmit, console=console)
     return outcome(out, chosen)
 
 
@@ -212,16 +217,36 @@ def _done(out: Path) -> set[str]:
 
 
 def _submit(
-    out: Path, config: StudyConfig, todo: Sequence[Run], executor: Executor, console: Console
+    out: Path,
+    config: StudyConfig,
+    todo: Sequence[Run],
+    *,
+    executor: Executor,
+    resubmit: bool,
+    console: Console,
 ) -> None:
     logs = out / "jobs"
+    queue = job_queue(logs, executor)
+    # a run that refines the model of a job which is at work has to wait for it
+    parents = {run.parent for run in todo if run.parent is not None} - _done(out)
+    names = list(dict.fromkeys([*(run.name for run in todo), *sorted(parents)]))
+    free = set(runs_to_submit(logs, names, executor=executor, resubmit=resubmit, console=console))
+    held = set(names) - free
+    left = [run for run in todo if run.name in free and run.parent not in held]
+    if len(left) < len(free & {run.name for run in todo}):
+        console.print("runs that refine their models are submitted when these are done")
+    if not left:
+        return
+    jobs = [[run.name for run in chain] for chain in chains(left)]
     submit_array(
-        job_queue(logs, executor),
+        queue,
         executor,
         config.slurm,
         logs=logs,
         name="moalloy-study",
         function=do_chain,
-        arguments=[(out, [run.name for run in chain]) for chain in chains(todo)],
+        arguments=[(out, names) for names in jobs],
+        runs=jobs,
         console=console,
+        note=". The same command shows how they stand",
     )

@@ -23,6 +23,7 @@ def thermal(
     ranks: int = 1,
     executor: Executor = "here",
     only: str | None = None,
+    resubmit: bool = False,
     console: Console | None = None,
 ) -> tuple[Outcome, ThermalResults | None]:
     """Simulate compositions side by side at temperatures and along a heating ramp.
@@ -34,7 +35,7 @@ def thermal(
     out
         Folder of the simulation. The same call goes on after a kill, adds compositions and
         temperatures that the settings have got since, and extends runs to more steps.
-    ranks, executor, only
+    ranks, executor, only, resubmit
         As `moalloy_md.workflows.simulate.workflow.simulate`.
     console
         Where progress is shown; standard error if None.
@@ -59,6 +60,7 @@ def thermal(
         ranks=ranks,
         executor=executor,
         only=only,
+        resubmit=resubmit,
         console=console,
         collect=lambda finished: collect(config, finished),
         write=_write,
@@ -104,9 +106,9 @@ def _runs_of(config: ThermalConfig, common: SimulationRun) -> Iterator[Simulatio
                 "seed": seed_of(name, config.seed),
             },
             about={**common.about, "kind": "npt", "temperature_k": temperature},
+            analysis={"rdf_cutoff_angstrom": config.rdf_cutoff_angstrom},
         )
     if config.ramp is not None:
-            analysis={"rdf_cutoff_angstrom": config.rdf_cutoff_angstrom},
         yield _ramp(config, config.ramp, common)
 
 
@@ -121,8 +123,6 @@ def _ramp(config: ThermalConfig, ramp: Ramp, common: SimulationRun) -> Simulatio
         variables={**common.variables, **ends, "seed": seed_of(name, config.seed)},
         extendable=False,
         about={**common.about, "kind": "ramp", **ends},
-    )
-
         settings={
             **common.settings,
             "ramp.start_k": ramp.start_k,
@@ -130,6 +130,8 @@ def _ramp(config: ThermalConfig, ramp: Ramp, common: SimulationRun) -> Simulatio
             "ramp.steps": ramp.steps,
         },
         analysis={"ramp.n_windows": ramp.n_windows},
+    )
+
 
 TOPIC = Topic(
     name="thermal",
