@@ -17,6 +17,7 @@ from moalloy_md.report.plots import (
     png,
     write_pictures,
 )
+from moalloy_md.report.segregation_mcmd_plots import mcmd_plot, profile_plot
 from moalloy_md.report.study_plots import COLOURS
 
 if TYPE_CHECKING:
@@ -128,10 +129,14 @@ def spectrum_plot(results: Mapping[str, Any]) -> bytes | None:
         axes.plot(x, SkewNormal(**fit).density(x), color=ACCENT, linewidth=1.4)
         axes.axvline(0.0, color=QUIET, linewidth=0.9)
         axes.set_title(
-            f"{dopant}: mean {fit['mean_ev']:+.2f}, KS {fit['ks_distance']:.2f}", fontsize=9
+            f"{dopant}: mean {fit['mean_ev']:+.2f}, KS {fit['ks_distance']:.2f}".replace("-", "−"),
+            fontsize=9,
         )
         axes.set_yticks([])
-    figure.supxlabel("segregation energy (eV)", fontsize=10)
+    figure.supxlabel(
+        "segregation energy (eV); bars: sites, curve: skew normal, grey: zero", fontsize=10
+    )
+    figure.supylabel("part of the sites (each scaled)", fontsize=10)
     return png(figure)
 
 
@@ -163,71 +168,6 @@ def isotherm_plot(results: Mapping[str, Any]) -> bytes | None:
     return png(figure)
 
 
-def mcmd_plot(results: Mapping[str, Any]) -> bytes | None:
-    """Draw the isotherm of the closed cell with the Monte Carlo points on it; site by site below."""
-    runs = results["mcmd"]
-    if not runs:
-        return None
-    figure, (upper, lower) = _two_plots()
-    dopants = list(dict.fromkeys(run["dopant"] for run in runs))
-    for k, dopant in enumerate(dopants):
-        own = [run for run in runs if run["dopant"] == dopant]
-        colour, marker = COLOURS[k % len(COLOURS)], _MARKERS[k % len(_MARKERS)]
-        curve = own[0]["curve"]
-        upper.plot(curve["temperatures_k"], curve["boundary_fraction"], color=colour, linewidth=1.1)
-        for j, run in enumerate(own):
-            upper.errorbar(
-                [run["temperature_k"]], [run["boundary"]["value"]],
-                yerr=[run["boundary"]["error"] or 0.0], fmt=marker, color=colour, capsize=2,
-                markersize=5, label=dopant if j == 0 else None,
-            )  # fmt: skip
-            places = [*run["sites"].values(), run["bulk"]]
-            lower.errorbar(
-                [one["isotherm"] for one in places], [one["value"] for one in places],
-                yerr=[one["error"] or 0.0 for one in places], fmt=marker, color=colour,
-                markersize=4, linewidth=0.9, alpha=0.8,
-            )  # fmt: skip
-    upper.set_xlabel("temperature (K)")
-    upper.set_ylabel("fraction of the boundary's sites")
-    upper.set_ylim(bottom=0)
-    ends = np.array([0.0, max(*lower.get_xlim(), *lower.get_ylim())])
-    lower.plot(ends, ends, color=QUIET, linewidth=1.0, zorder=0)
-    lower.set_xlabel("content of each kind of site: isotherm")
-    lower.set_ylabel("Monte Carlo")
-    upper.legend(frameon=False, fontsize=8)
-    return png(figure)
-
-
-def profile_plot(results: Mapping[str, Any]) -> bytes | None:
-    """Draw profiles across the cell: Monte Carlo with errors, and what the isotherm says."""
-    runs = [run for run in results["mcmd"] if "profile" in run]
-    if not runs:
-        return None
-    figure, all_axes = new_figure(rows=len(runs), height=0.8 + 1.9 * len(runs))
-    for k, (axes, run) in enumerate(zip(all_axes, runs, strict=True)):
-        found = run["profile"]
-        edges = np.array(found["edges_angstrom"])
-        for plane in results["host"]["planes_angstrom"]:
-            axes.axvline(plane, color=QUIET, linewidth=1.0, linestyle="--")
-        isotherm = np.array([np.nan if x is None else x for x in found["isotherm"]])
-        axes.stairs(isotherm, edges, baseline=None, color=ACCENT, linewidth=1.1, label="isotherm")
-        values, errors = (
-            np.array([np.nan if x is None else x for x in found[key]])
-            for key in ("fraction", "error")
-        )
-        axes.errorbar(
-            (edges[1:] + edges[:-1]) / 2, values, yerr=np.nan_to_num(errors), fmt="o", color=LINE,
-            markersize=3.5, capsize=2, linewidth=0.9, label="Monte Carlo",
-        )  # fmt: skip
-        axes.set_title(f"{run['dopant']}, {run['temperature_k']:g} K", fontsize=9)
-        axes.set_ylabel("content")
-        axes.set_ylim(bottom=0)
-        if k == 0:
-            axes.legend(frameon=False, fontsize=8)
-    all_axes[-1].set_xlabel("height across the boundaries (Å); dashed: their planes")
-    return png(figure)
-
-
 def boundary_picture(
     results: Mapping[str, Any], host: "Host", chosen: "ChosenSites"
 ) -> bytes | None:
@@ -253,30 +193,25 @@ def boundary_picture(
     return draw_values(
         atoms,
         values,
-        label=f"{dopant}: segregation energy (eV)",
+        label=f"{dopant}: segregation energy (eV); small: not computed",
         is_flat=bool(host.plane_fractions),
     )
 
 
-def _two_plots() -> tuple["Figure", list["Axes"]]:
-    """Make two plots side by side with axes of their own."""
-    figure, axes = _grid(2, columns=2, height=3.6, share=False)
-    return figure, axes
-
-
-def _grid(
-    n: int, *, columns: int = 3, height: float | None = None, share: bool = True
-) -> tuple["Figure", list["Axes"]]:
+def _grid(n: int, *, columns: int = 3) -> tuple["Figure", list["Axes"]]:
+    """Make `n` plots of one x axis, whose numbers stand below the lowest of each column."""
     rows = -(-n // columns)
-    figure = empty_figure(7.2, height or 0.6 + 1.6 * rows)
+    figure = empty_figure(7.2, 0.6 + 1.6 * rows)
     found: list[Axes] = list(
-        figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=False).ravel()
+        figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=False).ravel()
     )
     for axes in found:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_axisbelow(True)
     for axes in found[n:]:
         axes.set_visible(False)
+    for axes in found[max(n - columns, 0) : n]:
+        axes.tick_params(labelbottom=True)
     return figure, found[:n]
 
 

@@ -12,8 +12,9 @@ from moalloy_md.report.plots import QUIET, logarithmic_y, new_figure, png
 
 FloatArray = NDArray[np.float64]
 
-#: Okabe and Ito's colours, which people with colour blindness tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+#: Okabe and Ito's colours, which people with colour blindness tell apart; violet for their yellow, which
+#: nobody can see on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5D3A9B", "#000000")
 
 
 @dataclass(frozen=True)
