@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "moalloy_md"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"units", "errors", "elements", "config", "rundir", "processes", "bundle"}
+GROUND = {"units", "errors", "elements", "config", "rundir", "processes", "bundle", "memory"}
 #: What each folder may import besides itself and the ground floor.
 MAY_IMPORT = {
     "structures": set(),

@@ -16,6 +16,9 @@ Found = TypeVar("Found")
 
 _DUMP_FRAME = b"ITEM: TIMESTEP"
 
+#: What pip is told; pyproject.toml says why not later ones.
+OVITO_REQUIREMENT = "ovito>=3.12,<3.15"
+
 #: Debian packages of the system libraries that the OVITO wheel links to.
 DEBIAN_PACKAGES = "libegl1 libgl1 libglib2.0-0 libxkbcommon0 libfontconfig1 libdbus-1-3"
 
@@ -154,5 +157,10 @@ def _what_is_missing(error: ImportError) -> str:
             f"Ubuntu: apt-get install {DEBIAN_PACKAGES}"
         )
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "ovito":
-        return "expected the ovito Python package, found none: run: pip install 'ovito>=3.12,<3.15'"
-    return f"OVITO cannot be loaded: {error}. Install it again: pip install --force-reinstall ovito"
+        return (
+            f"expected the ovito Python package, found none: run: pip install '{OVITO_REQUIREMENT}'"
+        )
+    return (
+        f"OVITO cannot be loaded: {error}. Install it again: pip install --force-reinstall "
+        f"'{OVITO_REQUIREMENT}'"
+    )

@@ -16,8 +16,8 @@ from pydantic import Field, field_validator, model_validator
 
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError
-from moalloy_md.structures.host import HostCrystal
-from moalloy_md.structures.lattice import primitive_vectors
+from moalloy_md.structures.host import HostCrystal, refuse_what_does_not_fit
+from moalloy_md.structures.lattice import SITES_PER_CUBE, primitive_vectors
 
 #: Sites of a grain's bounding box that are looked at together.
 _CHUNK = 400_000
@@ -104,11 +104,13 @@ def polycrystal(config: PolycrystalConfig) -> Polycrystal:
     Raises
     ------
     ConfigError
-        If a grain is too small to hold an atom.
+        If a grain is too small to hold an atom, or the box does not fit into the memory.
     """
     from scipy.spatial.transform import Rotation
 
     box = np.array(config.size_angstrom)
+    n_atoms = box.prod() / config.edge_angstrom**3 * SITES_PER_CUBE[config.lattice]
+    refuse_what_does_not_fit(n_atoms, "size_angstrom")
     rng = np.random.default_rng(config.random_seed)
     fractions = rng.random((config.n_grains, 3)) if config.seeds is None else np.array(config.seeds)
     turned = (

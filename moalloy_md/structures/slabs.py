@@ -4,7 +4,8 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field, field_validator
 
-from moalloy_md.structures.host import HostCrystal
+from moalloy_md.structures.host import HostCrystal, refuse_what_does_not_fit
+from moalloy_md.structures.lattice import SITES_PER_CUBE
 from moalloy_md.structures.planes import (
     Miller,
     layers,
@@ -46,6 +47,11 @@ def slab(config: SlabConfig) -> Atoms:
     Atoms
         With ``info``: ``host``, ``lattice``, ``plane``, ``n_layers``, ``layer_spacing_angstrom``,
         ``area_angstrom2`` and ``name``.
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit into the memory.
     """
     plane = reduced(config.plane)
     edge = config.edge_angstrom
@@ -54,6 +60,9 @@ def slab(config: SlabConfig) -> Atoms:
     orientation = orientation_of(cell[0], plane)
     wide = wide_enough((cell / 2 @ orientation.T)[:, :2] * edge, config.min_width_angstrom)
     step = orientation @ planes.step / 2 * edge
+    volume = abs(np.linalg.det(wide)) * step[2] * config.n_layers
+    n_atoms = volume / edge**3 * SITES_PER_CUBE[config.lattice]
+    refuse_what_does_not_fit(n_atoms, "n_layers, min_width_angstrom")
     points = points_in(wide, (planes.in_plane / 2 @ orientation.T)[:, :2] * edge)
     positions = stacked(points, step, config.n_layers)
     height = (config.n_layers - 1) * step[2]

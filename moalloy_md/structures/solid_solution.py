@@ -1,5 +1,6 @@
 """Random substitutional solid solutions of a host."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +11,8 @@ from pydantic import Field, field_validator
 from moalloy_md.elements import HOST, ChemicalSymbol, atomic_number
 from moalloy_md.errors import ConfigError
 from moalloy_md.structures.dilute import formula
-from moalloy_md.structures.host import HostCell
-from moalloy_md.structures.lattice import LatticeName
+from moalloy_md.structures.host import HostCell, refuse_what_does_not_fit
+from moalloy_md.structures.lattice import SITES_PER_CUBE, LatticeName
 from moalloy_md.structures.variants import Variants, make_variants
 
 
@@ -98,8 +99,10 @@ def solid_solution(
     Raises
     ------
     ConfigError
-        If a symbol is unknown, a fraction is not between 0 and 1, or no host atom is left.
+        If a symbol is unknown, a fraction is not between 0 and 1, no host atom is left, or they do
+        not fit into the memory.
     """
+    refuse_what_does_not_fit(math.prod(repeat) * SITES_PER_CUBE[lattice], "repeat")
     atoms = bulk(host, lattice, a=lattice_parameter_angstrom, cubic=True).repeat(repeat)
     counts = dopant_counts(dopants, n_sites=len(atoms), host=host)
     sites = iter(np.random.default_rng(seed).permutation(len(atoms)))

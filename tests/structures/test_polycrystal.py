@@ -162,6 +162,10 @@ def test_a_million_atoms_take_a_minute_and_little_memory():
             "expected grains that hold atoms, grain .* holds none",
         ),
         ({"size_angstrom": 30.0, "overlap": 1.0}, "expected a number below 1, found 1"),
+        (
+            {"size_angstrom": 1e6},
+            r"size_angstrom: expected atoms that fit .* found 63,\d{3},\d{3},",
+        ),
         ({"size_angstrom": 30.0, "grains": 3}, "unknown key 'grains': did you mean 'n_grains'"),
     ],
 )

@@ -97,6 +97,12 @@ def test_a_void_takes_the_atoms_of_its_sphere(radius, centre):
             {"radius_angstrom": 0.5, "repeat": 5, "centre": [0.45, 0.5, 0.5]},
             "removes atoms, 0.5 Å about .* removes none",
         ),
+        (
+            build_void,
+            {"radius_angstrom": 9.0, "repeat": 100_000},
+            r"repeat: .* fit into the memory, found 2,000,000,000,000,000, which take about 240,000,000 GB",
+        ),
+        (build_slab, {"n_layers": 10**15}, "n_layers, .* found [12],000,000,000,000,000, which"),
     ],
 )
 def test_refused(build, settings, sentence):

@@ -64,6 +64,11 @@ def test_refused(dopants, message):
         solid_solution(dopants=dopants, repeat=(2, 2, 2), lattice_parameter_angstrom=A0)
 
 
+def test_more_atoms_than_fit_are_refused():
+    with pytest.raises(ConfigError, match=r"repeat: .* found 2,000,000,000,000,000, which take"):
+        solid_solution(dopants={"W": 0.1}, repeat=(100_000,) * 3, lattice_parameter_angstrom=A0)
+
+
 @pytest.mark.parametrize(("lattice", "n", "coordination"), [("bcc", 54, 8), ("fcc", 108, 12)])
 def test_random_cells(lattice, n, coordination):
     config = RandomConfig(

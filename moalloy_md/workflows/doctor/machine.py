@@ -9,7 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moalloy_md.analysis.ovito_support import OVITO_REQUIREMENT
 from moalloy_md.lammps.installation import cache_folder
+from moalloy_md.memory import free_memory_bytes
 from moalloy_md.workflows.doctor.finding import Finding
 from moalloy_md.workflows.doctor.probes import probe
 
@@ -188,7 +190,7 @@ def ovito() -> str:
     if answer["draw_error"] is not None:
         raise Finding(
             f"{answer['version']} analyses, but cannot draw: {answer['draw_error']}",
-            mend="Run: pip install 'ovito>=3.12,<3.15' (later ones need a Vulkan driver)",
+            mend=f"Run: pip install '{OVITO_REQUIREMENT}' (later ones need a Vulkan driver)",
             status="warning",
         )
     if answer["ended_badly"] is not None:
@@ -199,7 +201,7 @@ def ovito() -> str:
         raise Finding(
             f"{answer['version']} draws, but then its process {answer['ended_badly']} while ending",
             mend="Results are whole; run the doctor again, and if it stays: "
-            "pip install --force-reinstall 'ovito>=3.12,<3.15'",
+            f"pip install --force-reinstall '{OVITO_REQUIREMENT}'",
             status="warning",
         )
     return f"{answer['version']}, draws without a display"
@@ -208,6 +210,8 @@ def ovito() -> str:
 def memory(*, n_atoms: int | None) -> str:
     """Say how much memory is free, and compare it with what a run of `n_atoms` needs."""
     free = free_memory_bytes()
+    if free is None:
+        raise Finding("expected MemAvailable in /proc/meminfo, found none", status="warning")
     found = f"{free / _GB:.1f} GB free"
     if n_atoms is None:
         return "; ".join([found, *(_room(style, free) for style in APPETITES)])
@@ -240,19 +244,6 @@ def _room(style: str, free: float) -> str:
 
 def _range(needs: dict[str, float]) -> str:
     return " to ".join(f"{need / _GB:.2g} GB ({model})" for model, need in needs.items())
-
-
-def free_memory_bytes() -> float:
-    """Memory that a new process can have, bytes: what is free, within a container's limit."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            available = float(line.split()[1]) * 1024
-            break
-    else:
-        raise Finding("expected MemAvailable in /proc/meminfo, found none", status="warning")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.is_file() else "max"
-    return min(available, float(text)) if text.isdigit() else available
 
 
 def cache() -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
+from moalloy_md.analysis.ovito_support import OVITO_REQUIREMENT
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.workflows.doctor import lammps, machine
 from moalloy_md.workflows.doctor.finding import Finding
@@ -122,7 +123,7 @@ def all_checks(*, n_atoms: int | None = None) -> tuple[Check, ...]:
         ),
         Check("lmp script", lammps.lmp_script, lmp_again, needs=("lmp",)),
         Check("OpenMP threads", machine.openmp, "Run: unset OMP_NUM_THREADS"),
-        Check("OVITO", machine.ovito, "Run: pip install --force-reinstall 'ovito>=3.12,<3.15'"),
+        Check("OVITO", machine.ovito, f"Run: pip install --force-reinstall '{OVITO_REQUIREMENT}'"),
         Check("memory", lambda: machine.memory(n_atoms=n_atoms), _REPORT),
         Check("cache folder", machine.cache, "Set MOALLOY_CACHE to a folder that you can write to"),
     )
