@@ -151,6 +151,7 @@ def test_one_failure_does_not_cost_the_rest(tmp_path, monkeypatch):
         raise MoAlloyError("expected a relaxation, found none")
 
     fake_model(monkeypatch, EMT())
+    computed = properties_run.surface_energy
     monkeypatch.setattr(properties_run, "surface_energy", fails)
     config = PropertiesConfig(
         bundle=fake_bundle(tmp_path / "b", ["Cu"]),
@@ -164,6 +165,12 @@ def test_one_failure_does_not_cost_the_rest(tmp_path, monkeypatch):
     assert "surface_110" not in results["properties"]
     assert "c11" in results["properties"]
     assert "surface_111 could not be computed" in (tmp_path / "out/properties.html").read_text()
+    monkeypatch.setattr(properties_run, "surface_energy", computed)  # what failed is mended
+    monkeypatch.setattr(properties_run, "_crystal", None)
+    results = run_properties(config, out=tmp_path / "out")
+    assert results["failed"] == {}
+    assert results["properties"]["surface_111"]["value"] > 0.0
+    assert "could not be computed" not in (tmp_path / "out/properties.html").read_text()
 
 
 def test_a_bundle_without_the_element_is_refused(tmp_path):

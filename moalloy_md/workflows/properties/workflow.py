@@ -115,20 +115,24 @@ def _check_element(bundle: Bundle, element: str) -> None:
 def _all_steps(
     config: PropertiesConfig, calculator: Calculator, run: RunDirectory, watch: Watch
 ) -> dict[str, dict[str, Any]]:
-    """Do what is not done yet; the results by step. What fails but the crystal is written down."""
+    """Do what is not done yet; the results by step.
+
+    What fails but the crystal is told and no result: the next call tries it again.
+    """
     steps = dict(_steps(config, calculator, run))
     found: dict[str, dict[str, Any]] = {}
     for number, (name, (title, compute)) in enumerate(steps.items()):
         watch(number, len(steps), title)
         result = run.result(name)
-        if result is None:
+        if result is None or "failed" in result:  # written by versions that kept failures
             try:
                 result = compute()
             except MoAlloyError as error:
                 if name == "crystal":
                     raise
                 result = {"failed": str(error)}
-            run.finish_step(name, result)
+            else:
+                run.finish_step(name, result)
         found[name] = result
     watch(len(steps), len(steps), "done")
     return found
