@@ -1,6 +1,5 @@
 """VASP inputs for cells: one folder a cell with POSCAR, INCAR and KPOINTS. POTCAR is the user's."""
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +13,10 @@ from pydantic import Field
 from moalloy_md.config import StrictModel
 from moalloy_md.errors import DataError
 from moalloy_md.rundir import new_folder, saying_what_cannot_be_written
+from moalloy_md.structures.cell_info import CELL_INFO, write_cell_info
 from moalloy_md.structures.files import refuse_equal_names
 from moalloy_md.structures.magnetism import set_start_moments
 
-#: What the files of a cell are called.
-CELL_INFO = "cell.json"
 README = "README.md"
 
 _Grid = tuple[int, int, int]
@@ -159,8 +157,7 @@ def _write_cell(folder: Path, atoms: Atoms, grid: _Grid, config: VaspConfig) -> 
     (cell / "INCAR").write_text("\n".join(lines) + "\n", encoding="utf-8")
     points = " ".join(map(str, grid))
     (cell / "KPOINTS").write_text(f"{name}\n0\nGamma\n{points}\n0 0 0\n", encoding="utf-8")
-    info = {key: value for key, value in atoms.info.items() if _is_plain(value)}
-    (cell / CELL_INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    write_cell_info(cell, atoms)
 
 
 def _order(atoms: Atoms) -> list[int]:
@@ -187,10 +184,6 @@ def _vasp_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | bool)
-
-
 def _readme(config: VaspConfig) -> str:
     settings: Mapping[str, Any] = config.model_dump()
     listed = "\n".join(f"- {key}: {value}" for key, value in settings.items())
@@ -198,7 +191,7 @@ def _readme(config: VaspConfig) -> str:
 # VASP inputs
 
 Written by `moalloy structures`. One folder a cell: POSCAR, INCAR, KPOINTS, and `{CELL_INFO}`, which says what the
-cell is (name, host, group, state) for `moalloy dataset import`.
+cell is (name, formula, host, group, state). Leave it beside vasprun.xml or OUTCAR: `moalloy dataset import` takes it over.
 
 POTCAR is missing: it is licensed, and yours to add. Its parts go in the order of the elements in line 6 of POSCAR, one
 kind of pseudopotential an element in all cells. In bash, with the PBE folder in POTPAW:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from ase.calculators.vasp.create_input import GenerateVaspInput
+from ase.formula import Formula
 from ase.io import read
 
 from moalloy_md.errors import ConfigError, DataError
@@ -120,6 +121,7 @@ def test_grid_spacing():
 def test_cell_json_and_readme(folder):
     for atoms in CELLS:
         info = json.loads((folder / atoms.info["name"] / "cell.json").read_text())
+        assert Formula(info.pop("formula")).count() == atoms.symbols.formula.count()
         assert info == atoms.info
     readme = (folder / "README.md").read_text()
     assert "POTCAR is missing" in readme

@@ -11,6 +11,7 @@ from moalloy_md.datasets.importers.runs import Importing, Run, Step
 from moalloy_md.datasets.lattice_sites import LatticeFit, fit_lattice
 from moalloy_md.datasets.states import IDEAL_BELOW_ANGSTROM, max_force
 from moalloy_md.errors import DataError
+from moalloy_md.structures.cell_info import CellInfo
 
 
 def frames_of(run: Run, importing: Importing, source: str) -> Iterator[Frame]:
@@ -24,6 +25,9 @@ def frames_of(run: Run, importing: Importing, source: str) -> Iterator[Frame]:
     - Separate cells keep the group and state that they have. Without a group they get that of
       their decoration; without a state they are ``ideal`` on lattice sites, ``relaxed`` off them with
       small forces, else ``noneq``.
+    - Where the cell that a run began with is known (``run.cell``), host and group are its own, and so
+      is the state of the first step: ``ideal`` only if no displacement is found, because a relaxation
+      may have been started again from where it was.
 
     Parameters
     ----------
@@ -40,8 +44,11 @@ def frames_of(run: Run, importing: Importing, source: str) -> Iterator[Frame]:
         If a step breaks the dataset contract or cannot be read.
     """
     labelled = {"md": _trajectory, "relaxation": _relaxation, "cells": _cells}[run.kind]
+    host = importing.config.host
+    if run.cell is not None and "host" not in importing.config.model_fields_set:
+        host = run.cell.host or host
     for step in labelled(run, importing):
-        step.atoms.info.setdefault("host", importing.config.host)
+        step.atoms.info.setdefault("host", host)
         try:
             frame = frame_from_atoms(step.atoms, source=source, place=step.place)
         except DataError as error:
@@ -69,8 +76,8 @@ def _relaxation(run: Run, importing: Importing) -> Iterator[Step]:
         step.atoms.info["name"] = f"{run.name}-step{step.index}"
         if previous is None:
             fit = fit_lattice(step.atoms)
-            group = _decoration_name(fit, step.atoms) or run.name
-            step.atoms.info["state"] = "ideal" if _on_sites(fit) else "noneq"
+            group = _known_group(run) or _decoration_name(fit, step.atoms) or run.name
+            step.atoms.info["state"] = "ideal" if _begins_ideal(fit, run.cell) else "noneq"
         else:
             step.atoms.info["state"] = "noneq"
             yield previous
@@ -80,9 +87,7 @@ def _relaxation(run: Run, importing: Importing) -> Iterator[Step]:
         return
     if previous.index == 0:
         previous.atoms.info["name"] = run.name
-        previous.atoms.info["state"] = _state_alone(
-            previous, fit_lattice(previous.atoms), importing
-        )
+        previous.atoms.info["state"] = _state_of_single_point(previous, run, importing)
     else:
         previous.atoms.info["state"] = _state_at_end(previous, importing)
     yield previous
@@ -91,13 +96,36 @@ def _relaxation(run: Run, importing: Importing) -> Iterator[Step]:
 def _cells(run: Run, importing: Importing) -> Iterator[Step]:
     for step in run.steps:
         info = step.atoms.info
+        if (group := _known_group(run)) is not None:
+            info.setdefault("group", group)
         if "group" not in info or "state" not in info:
             fit = fit_lattice(step.atoms)
-            group = _decoration_name(fit, step.atoms) or step.own_group
-            if group is not None:
-                info.setdefault("group", group)
+            name = _decoration_name(fit, step.atoms) or step.own_group
+            if name is not None:
+                info.setdefault("group", name)
             info.setdefault("state", _state(step, fit, importing))
         yield step
+
+
+def _known_group(run: Run) -> str | None:
+    return None if run.cell is None else run.cell.group
+
+
+def _begins_ideal(fit: LatticeFit | None, cell: CellInfo | None) -> bool:
+    """Whether the first step of a run is ideal; what fits no lattice is what its cell is said to be."""
+    if cell is None or cell.state is None:
+        return _on_sites(fit)
+    return cell.state == "ideal" and (fit is None or _on_sites(fit))
+
+
+def _state_of_single_point(step: Step, run: Run, importing: Importing) -> str:
+    fit = fit_lattice(step.atoms)
+    if run.cell is None or run.cell.state is None:
+        return _state_alone(step, fit, importing)
+    if _begins_ideal(fit, run.cell):
+        return "ideal"
+    is_relaxed = run.cell.state != "noneq" and _forces_vanish(step, importing.config)
+    return "relaxed" if is_relaxed else "noneq"
 
 
 def _state(step: Step, fit: LatticeFit | None, importing: Importing) -> str:

@@ -13,7 +13,8 @@ class ImportConfig(StrictModel):
     """Settings of ``moalloy dataset import``."""
 
     host: ChemicalSymbol = HOST
-    """Chemical symbol of the host, for cells that do not name theirs."""
+    """Chemical symbol of the host, for cells that do not name theirs. Given, it also wins over that of a
+    ``cell.json`` beside a VASP run."""
 
     md_block: int | None = Field(default=None, ge=1)
     """Cut every MD trajectory into blocks of so many consecutive frames, each a group of its own.

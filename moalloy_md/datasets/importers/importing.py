@@ -14,6 +14,7 @@ from moalloy_md.datasets.extxyz_count import count_frames
 from moalloy_md.datasets.frames import Frame
 from moalloy_md.datasets.importers.ase_files import database_rows, read_images, trajectory_images
 from moalloy_md.datasets.importers.assign import frames_of
+from moalloy_md.datasets.importers.cell_infos import CellInfos
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.datasets.importers.find import Source, find_sources
 from moalloy_md.datasets.importers.mvl import read_mvl
@@ -152,6 +153,7 @@ class _Writer:
         self.file = file
         self.summary = summary
         self.importing = Importing(config, summary.remarks.append)
+        self.cells = CellInfos(self.importing)
         self.groups: set[str] = set()
         self.written: dict[str, str] = {}  # source of each frame by its hash
         self.copies: Counter[tuple[str, str]] = Counter()
@@ -169,6 +171,7 @@ class _Writer:
             self.summary.files += 1
             self.summary.by_format[source.format] += 1
             watch(done, total, self.summary.frames)
+        self.cells.finish()
         self.summary.groups = len(self.groups)
         for (source_name, first), n in self.copies.items():
             self.summary.remarks.append(
@@ -179,7 +182,10 @@ class _Writer:
         """Frames of a file; with ``skip_bad`` those up to where it cannot be read further."""
         importing = self.importing
         try:
-            for run in _runs(source, importing):
+            runs = _runs(source, importing)
+            if source.format in {"vasprun", "outcar"}:
+                runs = self.cells.described(source, runs)
+            for run in runs:
                 if run.kind == "md" and importing.config.md_block is None:
                     importing.remark(
                         f"{run.name}: an MD trajectory, taken as one group; --md-block N cuts it"

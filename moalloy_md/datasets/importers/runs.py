@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from moalloy_md.datasets.extxyz import Place
 from moalloy_md.datasets.importers.config import ImportConfig
 from moalloy_md.errors import DataError
+from moalloy_md.structures.cell_info import CellInfo
 from moalloy_md.units import GPA_PER_EV_A3
 
 #: 1 kbar (0.1 GPa) in eV/Å³.
@@ -95,11 +96,14 @@ class Run:
         ``relaxation`` (one step: a single point), ``md`` or ``cells``.
     steps
         Read as they are asked for.
+    cell
+        What is known of the cell that the run began with, where it is known.
     """
 
     name: str
     kind: RunKind
     steps: Iterator[Step]
+    cell: CellInfo | None = None
 
 
 def voigt_from_vasp(kbar: NDArray[np.float64]) -> NDArray[np.float64]:
