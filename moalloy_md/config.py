@@ -10,10 +10,10 @@ import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from moalloy_md.errors import ConfigError
 
@@ -278,6 +278,20 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
+def _different_and_warm(temperatures_k: tuple[float, ...]) -> tuple[float, ...]:
+    cold = [t for t in temperatures_k if t <= 0]
+    if cold:
+        raise ValueError(f"expected temperatures above 0 K, found {cold[0]:g}")
+    # as they are written in the names of runs
+    if len({f"{t:g}" for t in temperatures_k}) < len(temperatures_k):
+        raise ValueError(f"expected different temperatures, found {list(temperatures_k)}")
+    return tuple(sorted(temperatures_k))
+
+
+#: One or more temperatures, K, that differ; ascending.
+TemperaturesK = Annotated[
+    tuple[float, ...], Field(min_length=1), AfterValidator(_different_and_warm)
+]
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["float32", "float64"]
 NativeFile = Literal["auto", "required", "off"]

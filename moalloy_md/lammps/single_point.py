@@ -39,6 +39,12 @@ class SinglePoint:
     energies_ev: NDArray[np.float64]
 
 
+def is_turned_for_lammps(atoms: Atoms) -> bool:
+    """Whether the first cell vector lies along x and the second in the xy plane."""
+    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
+    return bool(np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-10))
+
+
 def write_structure(atoms: Atoms, path: Path, *, elements: list[str]) -> None:
     """Write a LAMMPS data file whose atom types follow `elements`.
 
@@ -57,11 +63,11 @@ def write_structure(atoms: Atoms, path: Path, *, elements: list[str]) -> None:
     LammpsError
         If the cell is oriented otherwise, or has an element that is not listed.
     """
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
-    if not np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-10):
+    if not is_turned_for_lammps(atoms):
         raise LammpsError(
             f"{path.name}: expected a cell whose first vector lies along x and whose second lies "
-            "in the xy plane, found another: rotate it with ase.Atoms.standard_form first"
+            "in the xy plane, found another: turn it with "
+            "atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True) first"
         )
     missing = sorted(set(atoms.get_chemical_symbols()) - set(elements))
     if missing:
@@ -76,7 +82,7 @@ def write_structure(atoms: Atoms, path: Path, *, elements: list[str]) -> None:
         masses=True,
         atom_style="atomic",
         units="metal",
-        prismobj=prism,
+        prismobj=Prism(atoms.cell.array, pbc=atoms.pbc),
         force_skew=True,
     )
 

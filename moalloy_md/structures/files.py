@@ -71,7 +71,8 @@ def write_lammps_structure(path: Path, atoms: Atoms, *, elements: Sequence[str])
     if not np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-8):
         raise ConfigError(
             f"{path.name}: expected a cell whose first vector lies along x and whose second lies in the "
-            "xy plane, found another: rotate it with ase.Atoms.standard_form first"
+            "xy plane, found another: turn it with "
+            "atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True) first"
         )
     with saying_what_cannot_be_written(path), replacing(path) as temporary:
         write_lammps_data(

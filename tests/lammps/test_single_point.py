@@ -28,7 +28,7 @@ def test_is_what_mace_torch_says(scripted, tmp_path, ranks):
 
 def test_cell_in_another_orientation_is_refused(tmp_path):
     atoms = bulk("Mo")  # primitive: its first vector does not lie along x
-    with pytest.raises(LammpsError, match=r"rotate it with ase\.Atoms\.standard_form"):
+    with pytest.raises(LammpsError, match=r"turn it with atoms\.set_cell"):
         write_structure(atoms, tmp_path / "x.data", elements=["Mo"])
 
 

@@ -90,6 +90,13 @@ def settings(bundle=None, **changes):
         ({"sizes_angstrom": [9, 9]}, "different sizes"),
         ({"mcmd": {"dopants": ["Hf"]}}, "some of Zr, W, found Hf"),
         ({"mcmd": {"step": 5}}, "did you mean 'steps'"),
+        ({"mcmd": {"temperatures_k": [1200, -5]}}, "mcmd.temperatures_k: .*above 0 K, found -5"),
+        ({"mcmd": {"temperatures_k": [900, 900]}}, "mcmd.temperatures_k: expected different"),
+        ({"mcmd": {"temperatures_k": [900, 900.0001]}}, "mcmd.temperatures_k: expected different"),
+        ({"mcmd": {"temperatures_k": [float("nan")]}}, "a finite number, found nan"),
+        ({"mcmd": {"temperatures_k": []}}, "mcmd.temperatures_k: expected 1 or more entries"),
+        ({"mcmd": {"dopants": ["W", "W"]}}, "mcmd.dopants: expected each dopant once, found W, W"),
+        ({"mcmd": {"dopants": []}}, "mcmd.dopants: expected 1 or more entries"),
         (
             {"potential": {"kind": "lammps", "style": "eam", "files": ["a"], "elements": ["Mo"]}},
             "expected one bundle",
@@ -161,6 +168,21 @@ def test_files_that_are_no_host(bundle, tmp_path):
     host = {"kind": "file", "path": str(tmp_path / "vacuum.extxyz")}
     with pytest.raises(DataError, match="found one with vacuum"):
         segregation(settings(bundle, host=host), out=tmp_path / "e", console=quiet())
+
+
+def test_a_host_that_lammps_cannot_read_is_told_before_any_work(bundle, tmp_path):
+    """Relaxations do not mind how a cell is turned, LAMMPS does: for Monte Carlo or a large host."""
+    found = grain_boundary(GrainBoundaryConfig(boundary="sigma5-310", min_width_angstrom=0.1))
+    atoms = found.atoms
+    atoms.rotate(90, "z", rotate_cell=True)
+    write(tmp_path / "turned.extxyz", atoms)
+    host = {"kind": "file", "path": str(tmp_path / "turned.extxyz")}
+    for changes in ({"mcmd": {}}, {"spheres": {"above_atoms": 5}}):
+        config = settings(bundle, host=host, **changes)
+        with pytest.raises(DataError, match=r"turned\.extxyz: expected a cell whose first vector"):
+            segregation(config, out=tmp_path / "out", console=quiet())
+    assert not (tmp_path / "out").exists()
+    Work(settings(bundle, host=host), tmp_path / "out", 1, quiet()).check()
 
 
 def test_a_large_host_and_monte_carlo_do_not_go_together(bundle, tmp_path):

@@ -3,16 +3,25 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from moalloy_md.analysis.crystal import PTM_RMSD_CUTOFF
-from moalloy_md.config import DType, StrictModel
+from moalloy_md.config import DType, StrictModel, TemperaturesK
 from moalloy_md.elements import HOST, ChemicalSymbol
 from moalloy_md.structures.grain_boundaries import GrainBoundaryConfig
 from moalloy_md.structures.polycrystal import PolycrystalConfig
 from moalloy_md.structures.slabs import SlabConfig
 from moalloy_md.structures.voids import VoidConfig
 from moalloy_md.workflows.simulate.config import SimulationConfig
+
+
+def _each_once(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(symbols)) < len(symbols):
+        raise ValueError(f"expected each dopant once, found {', '.join(symbols)}")
+    return symbols
+
+
+Dopants = Annotated[tuple[ChemicalSymbol, ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class BoundaryHost(GrainBoundaryConfig):
@@ -157,11 +166,11 @@ class SphereSettings(StrictModel):
 class HybridMonteCarlo(StrictModel):
     """Swaps within molecular dynamics at temperature, to check the isotherm (``in.mcmd``)."""
 
-    dopants: tuple[ChemicalSymbol, ...] | None = None
+    dopants: Dopants | None = None
     """All of the simulation's where null."""
     total_fraction: float = Field(default=0.02, gt=0, lt=0.5)
     """Of all sites that are dopants."""
-    temperatures_k: tuple[float, ...] = Field(default=(1200.0,), min_length=1)
+    temperatures_k: TemperaturesK = (1200.0,)
     """Temperatures, K."""
     width_angstrom: float = Field(default=12.0, gt=0)
     """The host is repeated within the boundary until the cell is as wide as this, Å."""
@@ -182,7 +191,7 @@ class SegregationConfig(SimulationConfig):
 
     host: HostConfig
     """Where the dopants may segregate to: ``boundary``, ``slab``, ``void``, ``polycrystal`` or ``file``."""
-    dopants: tuple[ChemicalSymbol, ...] = Field(min_length=1)
+    dopants: Dopants
     """Chemical symbols."""
     sites: Sites = Sites()
     """Which sites are tried."""
@@ -195,9 +204,7 @@ class SegregationConfig(SimulationConfig):
     """Relaxations end when no force is larger, eV/Å."""
     max_steps: int = Field(default=400, ge=1)
     """Steps that a relaxation may take."""
-    temperatures_k: tuple[float, ...] = Field(
-        default=(600.0, 900.0, 1200.0, 1500.0, 1800.0, 2100.0), min_length=1
-    )
+    temperatures_k: TemperaturesK = (600.0, 900.0, 1200.0, 1500.0, 1800.0, 2100.0)
     """Temperatures of the isotherm, K."""
     bulk_fractions: tuple[float, ...] = Field(default=(0.001, 0.01), min_length=1)
     """Atomic fractions of the dopant in the bulk, for the isotherm."""
@@ -221,13 +228,6 @@ class SegregationConfig(SimulationConfig):
             changes["host"] = self.host.model_copy(update={"path": self.host.path.absolute()})
         return self.model_copy(update=changes)
 
-    @field_validator("temperatures_k")
-    @classmethod
-    def _warm(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if min(value) <= 0 or len(set(value)) < len(value):
-            raise ValueError(f"expected different temperatures above 0 K, found {list(value)}")
-        return tuple(sorted(value))
-
     @field_validator("bulk_fractions")
     @classmethod
     def _fractions(cls, value: tuple[float, ...]) -> tuple[float, ...]:
@@ -242,13 +242,6 @@ class SegregationConfig(SimulationConfig):
         if min(value) <= 0 or len(set(value)) < len(value):
             raise ValueError(f"expected different sizes above 0 Å, found {list(value)}")
         return tuple(sorted(value))
-
-    @field_validator("dopants")
-    @classmethod
-    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError(f"expected each dopant once, found {', '.join(value)}")
-        return value
 
     @model_validator(mode="after")
     def _fits(self) -> "SegregationConfig":

@@ -12,7 +12,8 @@ from rich.console import Console
 from moalloy_md.analysis.segregation import boundary_energy
 from moalloy_md.bundle import Bundle, open_bundle
 from moalloy_md.config import DType
-from moalloy_md.errors import ConfigError
+from moalloy_md.errors import ConfigError, DataError
+from moalloy_md.lammps.single_point import is_turned_for_lammps
 from moalloy_md.rundir import RunDirectory, now, open_run, sha256
 from moalloy_md.units import GPA_PER_EV_A3
 from moalloy_md.workflows.bundle_calculator import (
@@ -180,6 +181,14 @@ class Work:
                 f"mcmd: expected a host of up to {self.config.spheres.above_atoms} atoms, whose sites "
                 f"are all known, found {len(self.unrelaxed.atoms)}: leave mcmd out, or run "
                 "lammps_inputs/in.mcmd by hand"
+            )
+        host = self.config.host
+        is_for_lammps = self.is_large or self.config.mcmd is not None
+        if is_for_lammps and host.kind == "file" and not is_turned_for_lammps(self.unrelaxed.atoms):
+            raise DataError(
+                f"{host.path}: expected a cell whose first vector lies along x and whose second lies in "
+                "the xy plane, as LAMMPS needs it for Monte Carlo and large hosts, found another. Turn "
+                "it with ASE: atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)"
             )
         if self.config.spheres.anneal is not None and not self.is_large:
             raise ConfigError(

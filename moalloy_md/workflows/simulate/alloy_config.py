@@ -2,6 +2,7 @@
 
 from pydantic import Field, field_validator, model_validator
 
+from moalloy_md.config import TemperaturesK
 from moalloy_md.elements import ChemicalSymbol
 from moalloy_md.structures.host import HostCell
 from moalloy_md.workflows.simulate.config import SimulationConfig
@@ -13,7 +14,7 @@ class AlloyConfig(HostCell, SimulationConfig):
     compositions: dict[str, dict[ChemicalSymbol, float]] = Field(min_length=1)
     """What is simulated side by side: a name, and the atomic fraction of each dopant:
     ``{W2: {W: 0.02}}``."""
-    temperatures_k: tuple[float, ...] = Field(min_length=1)
+    temperatures_k: TemperaturesK
     """Temperatures, K."""
     pressure_bar: float = 0.0
     """Pressure, bar."""
@@ -33,16 +34,6 @@ class AlloyConfig(HostCell, SimulationConfig):
                         f"in {name}"
                     )
         return value
-
-    @field_validator("temperatures_k")
-    @classmethod
-    def _temperatures_make_sense(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        cold = [t for t in value if t <= 0]
-        if cold:
-            raise ValueError(f"expected temperatures above 0 K, found {cold[0]:g}")
-        if len(set(value)) < len(value):
-            raise ValueError(f"expected different temperatures, found {list(value)}")
-        return tuple(sorted(value))
 
     @model_validator(mode="after")
     def _compositions_fit(self) -> "AlloyConfig":

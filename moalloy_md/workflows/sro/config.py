@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from moalloy_md.config import TemperaturesK
 from moalloy_md.structures.lattice import neighbour_shells
 from moalloy_md.workflows.simulate.alloy_config import AlloyConfig
 
@@ -14,7 +15,7 @@ StartName = Literal["random", "clustered"]
 class SroConfig(AlloyConfig):
     """Settings of ``moalloy simulate sro``."""
 
-    temperatures_k: tuple[float, ...] = Field(default=(1200.0,), min_length=1)
+    temperatures_k: TemperaturesK = (1200.0,)
     """Temperatures of motion and swaps, K. The colder, the more order and the fewer swaps succeed."""
     steps: int = Field(default=20000, ge=100)
     """Time steps of each run. More can be given later: the same command extends the runs."""

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from moalloy_md.config import StrictModel
+from moalloy_md.config import StrictModel, TemperaturesK
 from moalloy_md.elements import ChemicalSymbol
 from moalloy_md.workflows.simulate.alloy_config import AlloyConfig
 
@@ -36,7 +36,7 @@ class ThermalConfig(AlloyConfig):
     """What is simulated side by side: a name, and the atomic fraction of each dopant:
     ``{pure: {}, W2: {W: 0.02}}``. The dopants sit on sites drawn at random from the seed and the name. The
     first one is what the others are compared with."""
-    temperatures_k: tuple[float, ...] = Field(default=(300.0, 600.0, 900.0, 1200.0), min_length=1)
+    temperatures_k: TemperaturesK = (300.0, 600.0, 900.0, 1200.0)
     """Temperatures of the runs at constant temperature and pressure, K. Expansion and heat capacity
     need two at least; four, to see how they change."""
     steps: int = Field(default=40000, ge=1000)
