@@ -9,7 +9,9 @@ import csv
 import fcntl
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -85,9 +87,36 @@ def saying_what_cannot_be_written(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as JSON, whole or not at all."""
+    """Write `content` as JSON, whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If a number in it is infinite or undefined (NaN), which JSON does not know.
+    """
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    except ValueError as error:
+        odd = _first_odd_number(content)
+        if odd is None:
+            raise
+        raise DataError(
+            f"{path}: expected finite numbers, found {odd[0]} = {odd[1]}. It was not written: look for "
+            "what is wrong with the data behind this number"
+        ) from error
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.write_text(text + "\n")
+
+
+def _first_odd_number(content: Any, key: str = "") -> tuple[str, float] | None:
+    """Return a number that is not finite, and where it stands; None if there is none."""
+    if isinstance(content, float):
+        return None if math.isfinite(content) else (key, content)
+    if not isinstance(content, dict | list | tuple):
+        return None
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    inner = (_first_odd_number(value, f"{key}.{name}".lstrip(".")) for name, value in items)
+    return next((found for found in inner if found), None)
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -121,6 +150,14 @@ def read_json(path: Path) -> Any:
             f"{path}: expected a JSON file written by moalloy, found one that cannot be read "
             f"({error}). Remove its folder and run the command again"
         ) from error
+
+
+def slug(name: str) -> str:
+    """Write a name so that it can be that of a file or folder, neither hidden nor a path.
+
+    What is no ASCII letter, digit or one of ``.+_-`` becomes ``_``.
+    """
+    return re.sub(r"[^A-Za-z0-9.+_-]+", "_", name).lstrip(".") or "_"
 
 
 def sha256(path: Path) -> str:

@@ -11,8 +11,8 @@ from ase.io.vasp import write_vasp
 from pydantic import Field
 
 from moalloy_md.config import StrictModel
-from moalloy_md.errors import DataError
-from moalloy_md.rundir import new_folder, saying_what_cannot_be_written
+from moalloy_md.errors import ConfigError, DataError
+from moalloy_md.rundir import new_folder, saying_what_cannot_be_written, slug
 from moalloy_md.structures.cell_info import CELL_INFO, write_cell_info
 from moalloy_md.structures.files import refuse_equal_names
 from moalloy_md.structures.magnetism import set_start_moments
@@ -60,7 +60,8 @@ def write_vasp_inputs(
     out
         The folder to make; it must be absent or empty.
     cells
-        With ``info["name"]``, which names the folder. ``initial_magmoms`` become MAGMOM; a cell
+        With ``info["name"]``, which names the folder (characters that have no place in a folder's
+        name become ``_``; `CELL_INFO` has the name as it is). ``initial_magmoms`` become MAGMOM; a cell
         that has none but a magnetic dopant gets the usual ones.
     config
         Settings.
@@ -70,7 +71,7 @@ def write_vasp_inputs(
     Raises
     ------
     ConfigError
-        If two cells have one name.
+        If two cells have one name, or would have one folder.
     DataError
         If the folder holds something already, or cannot be written.
     """
@@ -81,9 +82,11 @@ def write_vasp_inputs(
             f"{out}: expected no folder or an empty one, found something in it. Choose another name"
         )
     grids = _grids(cells, config)
+    folders = _folders(cells)
     with saying_what_cannot_be_written(out), new_folder(out) as temporary:
         for atoms in watch(cells):
-            _write_cell(temporary, atoms, grids[_group(atoms)], config)
+            folder = temporary / folders[str(atoms.info["name"])]
+            _write_cell(folder, atoms, grids[_group(atoms)], config)
         (temporary / README).write_text(_readme(config), encoding="utf-8")
 
 
@@ -143,20 +146,37 @@ def _group(atoms: Atoms) -> str:
     return str(atoms.info.get("group", atoms.info["name"]))
 
 
-def _write_cell(folder: Path, atoms: Atoms, grid: _Grid, config: VaspConfig) -> None:
+def _folders(cells: Iterable[Atoms]) -> dict[str, str]:
+    """Name each cell's folder, by the cell's name."""
+    found: dict[str, str] = {}
+    taken = {README: README}
+    for atoms in cells:
+        name = str(atoms.info["name"])
+        folder = slug(name)
+        if folder in taken:
+            raise ConfigError(
+                f"expected names of cells that make different folders, found {taken[folder]!r} and "
+                f"{name!r}, both {folder}: give one of them another info name"
+            )
+        taken[folder] = name
+        found[name] = folder
+    return found
+
+
+def _write_cell(cell: Path, atoms: Atoms, grid: _Grid, config: VaspConfig) -> None:
     atoms = atoms.copy()
     if not atoms.get_initial_magnetic_moments().any():
         set_start_moments(atoms)
     atoms = atoms[_order(atoms)]
-    name = str(atoms.info["name"])
-    cell = folder / name
     cell.mkdir()
     with (cell / "POSCAR").open("w", encoding="utf-8") as file:
         write_vasp(file, atoms, direct=True)
     lines = [f"{tag} = {_vasp_value(value)}" for tag, value in incar_tags(atoms, config).items()]
     (cell / "INCAR").write_text("\n".join(lines) + "\n", encoding="utf-8")
     points = " ".join(map(str, grid))
-    (cell / "KPOINTS").write_text(f"{name}\n0\nGamma\n{points}\n0 0 0\n", encoding="utf-8")
+    (cell / "KPOINTS").write_text(
+        f"{atoms.info['name']}\n0\nGamma\n{points}\n0 0 0\n", encoding="utf-8"
+    )
     write_cell_info(cell, atoms)
 
 

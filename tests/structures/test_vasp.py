@@ -9,6 +9,7 @@ from ase.formula import Formula
 from ase.io import read
 
 from moalloy_md.errors import ConfigError, DataError
+from moalloy_md.structures.cell_info import read_cell_info
 from moalloy_md.structures.dilute import DiluteConfig, dilute_cells
 from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig, kpoint_grid, write_vasp_inputs
@@ -144,6 +145,28 @@ def test_a_cell_without_moments_gets_them(tmp_path):
     write_vasp_inputs(tmp_path / "x", [atoms], VaspConfig())
     _, moments = incar(tmp_path / "x" / atoms.info["name"])
     assert moments.sum() == 3.0
+
+
+def test_names_are_no_paths(tmp_path):
+    """``dataset import`` gives names with slashes; nothing is written outside of the folder."""
+    names = ["runs/a/b", "../escape", str(tmp_path / "absolute"), "..", ".hidden", "Mo 2%"]
+    cells = []
+    for name in names:
+        atoms = CELLS[0].copy()
+        atoms.info["name"] = name
+        cells.append(atoms)
+    out = tmp_path / "inputs"
+    write_vasp_inputs(out, cells, VaspConfig())
+    assert {path.name for path in tmp_path.iterdir()} == {"inputs"}
+    folders = [path for path in out.iterdir() if path.is_dir()]
+    assert {"runs_a_b", "hidden", "_escape", "_", "Mo_2_"} < {path.name for path in folders}
+    assert {read_cell_info(path).name for path in folders} == set(names)
+    assert "SYSTEM = runs/a/b" in (out / "runs_a_b" / "INCAR").read_text()
+    for first, second in (("runs/a", "runs_a"), ("x", "README.md")):
+        cells[0].info["name"], cells[1].info["name"] = first, second
+        with pytest.raises(ConfigError, match=r"different folders, found .* and .*: give one"):
+            write_vasp_inputs(tmp_path / "other", cells, VaspConfig())
+    assert not (tmp_path / "other").exists()
 
 
 def test_nothing_is_overwritten_or_left_half_written(tmp_path):

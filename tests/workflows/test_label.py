@@ -172,6 +172,15 @@ def test_a_torn_count_of_starts_is_one_start(source, tmp_path):
     assert not list((folder / "started").iterdir())
 
 
+def test_a_name_that_begins_with_a_dot_is_no_torn_file(tmp_path):
+    images = cells(2)
+    images[0].info["name"] = ".relaxed/1"
+    write_cells(tmp_path / "cells.extxyz", images)
+    label(tmp_path / "cells.extxyz", LENNARD_JONES, tmp_path / "data.extxyz")
+    assert label(tmp_path / "cells.extxyz", LENNARD_JONES, tmp_path / "data.extxyz").n_new == 0
+    assert read_dataset(tmp_path / "data.extxyz")[0].name == ".relaxed/1"
+
+
 def test_an_interrupt_is_not_the_cells_fault(source, tmp_path, monkeypatch):
     out = tmp_path / "data.extxyz"
 

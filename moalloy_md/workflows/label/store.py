@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ase import Atoms
 from moalloy_md.datasets.checks.settings import SETTING_KEYS
 from moalloy_md.datasets.frames import Frame, frame_from_atoms, read_dataset, write_dataset
 from moalloy_md.errors import DataError
-from moalloy_md.rundir import now, read_json, replacing, write_json
+from moalloy_md.rundir import now, read_json, replacing, slug, write_json
 
 #: A cell at which the process was ended so many times is counted as failed: it may be the cell
 #: that ends it (memory, a crash), and the others are to be reached.
@@ -79,8 +78,7 @@ def make_cells(images: Iterable[tuple[str, Atoms]]) -> list[Cell]:
                 del atoms.arrays[label]
         _refuse_what_no_label_mends(atoms, place)
         name = str(atoms.info.get("name", f"cell-{index:05d}"))
-        slug = re.sub(r"[^A-Za-z0-9.+_-]+", "_", name)[:80]
-        cells.append(Cell(name, atoms, f"{slug}.{structure_hash(atoms)[:12]}"))
+        cells.append(Cell(name, atoms, f"{slug(name)[:80]}.{structure_hash(atoms)[:12]}"))
     return cells
 
 
