@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from moalloy_md.errors import DataError, RunDirectoryError
@@ -87,6 +88,19 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     assert read_json(path) == {"x": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
     assert json.loads(path.read_text()) == {"x": 1}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float64("nan")])
+def test_json_has_no_numbers_that_are_none(tmp_path, value):
+    """JSON knows neither: other programs do not read such a file."""
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(
+        DataError, match=r"a\.json: expected finite .* found sites\.1\.x = (nan|inf)\."
+    ):
+        write_json(path, {"b": 1.0, "sites": [{"x": 1.0}, {"x": value}]})
+    assert read_json(path) == {"a": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_folder_is_made_whole_or_not_at_all(tmp_path):

@@ -1,5 +1,6 @@
 """The results of ``moalloy simulate sro``: both starts side by side, and whether they have met."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations_with_replacement
@@ -198,6 +199,13 @@ def write_results(results: SroResults, out: Path) -> None:
     write_csv(out / SWAPS, _swap_rows(results))
 
 
+def _plain(quantity: Joint) -> dict[str, Any]:
+    """Plain values, ready for JSON, which knows no infinite number of errors."""
+    found = asdict(quantity)
+    is_infinite = quantity.sigmas is not None and math.isinf(quantity.sigmas)
+    return {**found, "sigmas": None} if is_infinite else found
+
+
 def as_dict(results: SroResults) -> dict[str, Any]:
     """Return plain values, ready for JSON."""
     return {
@@ -209,7 +217,7 @@ def as_dict(results: SroResults) -> dict[str, Any]:
                 "converged": not one.objections(),
                 "verdict": one.verdict(),
                 "random_alpha": one.random_alpha,
-                "both": {name: asdict(q) for name, q in one.quantities.items()},
+                "both": {name: _plain(q) for name, q in one.quantities.items()},
                 "starts": {
                     start: {
                         key: run[key]
