@@ -45,6 +45,7 @@ from moalloy_md.structures.variants import Variant
 from moalloy_md.structures.vasp import VaspConfig
 from moalloy_md.structures.voids import VoidConfig
 from moalloy_md.workflows.boundary_search.config import BoundarySearchConfig
+from moalloy_md.workflows.export_config import ExportConfig
 from moalloy_md.workflows.interaction.config import (
     Convergence,
     InteractionConfig,
@@ -77,7 +78,6 @@ from moalloy_md.workflows.segregation.config import (
 from moalloy_md.workflows.simulate.config import (
     BundlePotential,
     LammpsPotential,
-    SimulationSlurm,
     Watch,
 )
 from moalloy_md.workflows.sro.config import SroConfig
@@ -112,6 +112,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
         ),
     ),
     ("`moalloy evaluate --config`", (EvaluateConfig,)),
+    ("`moalloy export --config`", (ExportConfig,)),
     (
         "`moalloy study run STUDY.yaml`",
         (StudyConfig, Paradigm, Size, IidFolds, LodoFolds, NewElementFolds, Slurm),
@@ -148,7 +149,7 @@ SECTIONS: tuple[tuple[str, tuple[type[BaseModel], ...]], ...] = (
     ),
     (
         "`moalloy simulate thermal --config`",
-        (ThermalConfig, Ramp, BundlePotential, LammpsPotential, Watch, SimulationSlurm),
+        (ThermalConfig, Ramp, BundlePotential, LammpsPotential, Watch),
     ),
     (
         "`moalloy simulate interaction --config`",

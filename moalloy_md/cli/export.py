@@ -1,5 +1,6 @@
 """``moalloy export``: from a mace-torch model to a bundle that LAMMPS and the engine run."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from moalloy_md.bundle import NATIVE, TORCHSCRIPT, Bundle
+from moalloy_md.cli.common import ConfigOption, JsonOption, settings_from
 from moalloy_md.config import DType, NativeFile
 from moalloy_md.elements import atomic_number
 from moalloy_md.errors import ConfigError
@@ -15,14 +17,14 @@ from moalloy_md.errors import ConfigError
 
 def export_command(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODEL",
             help="A .model file (loading one runs code in it: trust it), or a foundation: base-small.",
         ),
-    ],
+    ] = None,
     *,
-    out: Annotated[Path, typer.Option(metavar="BUNDLE", help="Folder to make.")],
+    out: Annotated[Path | None, typer.Option(metavar="BUNDLE", help="Folder to make.")] = None,
     elements: Annotated[
         str | None,
         typer.Option(metavar="Mo,W", help="Keep only these: a smaller, faster file. (all)"),
@@ -34,28 +36,47 @@ def export_command(
         str | None, typer.Option(help="Head to export; needed where the model has several.")
     ] = None,
     native: Annotated[
-        NativeFile,
-        typer.Option(help="File for the native engine: where it can be, by all means, or not."),
-    ] = "auto",
+        NativeFile | None,
+        typer.Option(
+            help="File for the native engine: where it can be, by all means, or not. (auto)"
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Export a MACE model: TorchScript for LAMMPS, weights for the native engine, both checked."""
     from moalloy_md.workflows.export import export
+    from moalloy_md.workflows.export_config import ExportConfig
 
+    given = {
+        "model": model,
+        "out": out,
+        "elements": None if elements is None else _symbols(elements),
+        "dtype": dtype,
+        "head": head,
+        "native": native,
+    }
+    settings = settings_from(
+        given, config, ExportConfig, source="moalloy export", names={"model": "MODEL"}
+    )
     console = Console(stderr=True)
     with console.status("load the model") as status:
         bundle = export(
-            model,
-            out=out,
-            head=head,
-            elements=None if elements is None else _symbols(elements),
-            dtype=dtype,
-            native=native,
+            settings.model,
+            out=settings.out,
+            head=settings.head,
+            elements=None if settings.elements is None else list(settings.elements),
+            dtype=settings.dtype,
+            native=settings.native,
             say=status.update,
         )
-    if native == "auto" and bundle.native is None:
+    if settings.native == "auto" and bundle.native is None:
         console.print("[bold yellow]warning:[/] ", end="")
         reason = f"no {NATIVE} was written. {bundle.manifest['native']['reason']}"
         console.print(reason, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps({"bundle": str(bundle.path), **bundle.manifest}, indent=2))  # noqa: T201
+        return
     _print_bundle(bundle)
 
 

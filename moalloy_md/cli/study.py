@@ -1,12 +1,14 @@
 """``moalloy study``: zero-shot, scratch, fine-tuned and refined models under all protocols."""
 
+import json
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from moalloy_md.cli.common import ResubmitOption, only_with_slurm
+from moalloy_md.cli.common import JsonOption, ResubmitOption, only_with_slurm
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,6 +53,7 @@ def run_command(
         bool,
         typer.Option("--dry-run", help="Show what the runs that are left would cost, and do none."),
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Do all runs of a study that are not done; the same command goes on, and retries what failed.
 
@@ -60,10 +63,12 @@ def run_command(
 
     from moalloy_md.workflows.study.workflow import plan_costs, run_study, show_outcome
 
-    console = Console()
+    console = Console(stderr=as_json)
     folder = out or study.with_suffix("")
     if dry_run:
-        plan_costs(study, console, out=folder, only=only)
+        costs = plan_costs(study, console, out=folder, only=only)
+        if as_json:
+            print(json.dumps([{**asdict(c), "hours": c.hours} for c in costs], indent=2))  # noqa: T201
         return
     found = run_study(
         study,
@@ -75,6 +80,8 @@ def run_command(
     )
     show_outcome(found, console)
     console.print(f"moalloy study report {folder}", highlight=False, markup=False)
+    if as_json:
+        print(json.dumps({"folder": str(folder), **asdict(found)}, indent=2))  # noqa: T201
     if found.failed:
         raise typer.Exit(1)
 
@@ -82,10 +89,15 @@ def run_command(
 @app.command("report")
 def report_command(
     study: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study.")],
+    *,
+    as_json: JsonOption = False,
 ) -> None:
     """Write report/report.html, its tables as CSV and its pictures as PNG from the runs that are done."""
     from rich.console import Console
 
     from moalloy_md.workflows.study.report import report_study
 
-    report_study(study, Console())
+    report = report_study(study, Console(quiet=as_json))
+    if as_json:
+        counts = {"n_runs": report.n_runs, "n_done": report.n_done}
+        print(json.dumps({"report": str(report.page), **counts, **report.summary}, indent=2))  # noqa: T201

@@ -11,7 +11,9 @@ import yaml
 from ase.io import read, write
 from rich.console import Console
 from support.trainings import cells
+from typer.testing import CliRunner
 
+from moalloy_md.cli.app import app
 from moalloy_md.workflows.study.report import report_study
 from moalloy_md.workflows.study.workflow import run_study
 
@@ -51,6 +53,32 @@ def reported(emt_training, tmp_path_factory):
     text = io.StringIO()
     report = report_study(out, Console(file=text, width=80))
     return SimpleNamespace(out=out, folder=out / "report", report=report, console=text.getvalue())
+
+
+def test_the_commands_print_json(reported):
+    """On standard output JSON alone: what the report's files and the runs' folders say."""
+
+    def printed(*arguments):
+        answer = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+        assert answer.exit_code == 0, answer.output
+        return json.loads(answer.stdout)
+
+    found = printed("study", "report", reported.out)
+    assert {name: found[name] for name in ("report", "n_runs", "n_done")} == {
+        "report": str(reported.folder / "report.html"), "n_runs": 4, "n_done": 4
+    }  # fmt: skip
+    assert found["means"] == json.loads((reported.folder / "summary.json").read_text())["means"]
+    command = ("study", "run", reported.out.parent / "study.yaml", "--out", reported.out)
+    found = printed(*command)
+    done = {
+        str(p.parent.relative_to(reported.out / "runs")) for p in reported.out.rglob("run.json")
+    }
+    assert (set(found["done"]), found["failed"], found["waiting"]) == (done, {}, [])
+    assert TUNED in done
+    assert printed(*command, "--dry-run") == []
+    (cost, *_) = printed(*command[:-1], reported.out.parent / "new", "--dry-run", "--only", TUNED)
+    assert (cost["paradigm"], cost["n_runs"]) == ("tuned", 1)
+    assert cost["hours"] > 0
 
 
 def metrics(reported, run, evaluation="evaluate"):

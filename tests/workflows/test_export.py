@@ -16,7 +16,13 @@ from typer.testing import CliRunner
 
 from moalloy_md.bundle import NATIVE, TORCHSCRIPT, open_bundle
 from moalloy_md.cli.export import export_command
-from moalloy_md.errors import ExportError, ModelError, RunDirectoryError, UnsupportedModelError
+from moalloy_md.errors import (
+    ConfigError,
+    ExportError,
+    ModelError,
+    RunDirectoryError,
+    UnsupportedModelError,
+)
 from moalloy_md.lammps.single_point import single_point
 from moalloy_md.potentials import load_base
 from moalloy_md.potentials.native_point import native_point
@@ -288,6 +294,27 @@ def test_command_prints_the_parity_of_both_files(saved, single):
         found, limit = parity["force_ev_per_angstrom"], parity["force_limit_ev_per_angstrom"]
         assert re.search(rf"forces \(eV/Å\) *│ {found:.1e} *│ {limit:.1e}", table)
     assert "warning" not in answer.output
+
+
+def test_command_with_a_file_and_json(saved, single, tmp_path):
+    _, path = saved(hidden="8x0e", dtype="float32")
+    config = tmp_path / "export.yaml"
+    config.write_text(f"model: {path}\nout: {single.path}\nelements: [{', '.join(ELEMENTS)}]\n")
+    answer = cli("--config", config, "--json")
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(answer.stdout)
+    assert found == {"bundle": str(single.path), **single.manifest}
+    for arguments, sentence in (
+        (("--config", config, "--head", "pbe"), r"options beside it \(--head\)"),
+        ((path, "--config", config), r"options beside it \(MODEL\)"),
+        (("--out", tmp_path / "b"), "MODEL: expected a value, found none"),
+        ((path,), "--out: expected a value, found none"),
+    ):
+        refused = cli(*arguments)
+        assert isinstance(refused.exception, ConfigError)
+        assert re.search(sentence, str(refused.exception))
+    config.write_text(f"model: {path}\nout: b\nelements: [Moo]\n")
+    assert "elements.0: expected a chemical symbol" in str(cli("--config", config).exception)
 
 
 def test_command_warns_when_there_is_no_native_file(unsupported, tmp_path):
