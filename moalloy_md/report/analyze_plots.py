@@ -89,7 +89,10 @@ def _draw_line(axes: "Axes", table: Table, curve: Curve, k: int) -> None:
 def _draw_points(axes: "Axes", table: Table, curve: Curve, k: int) -> None:
     x = table.x + 0.05 * (k - 0.5 * (len(table.curves) - 1))  # beside one another
     if curve.chance is not None:
-        axes.vlines(x, -curve.chance, curve.chance, color=QUIET, alpha=0.35, linewidth=8)
+        axes.vlines(
+            x, -curve.chance, curve.chance, color=QUIET, alpha=0.35, linewidth=8,
+            label="" if k else "chance alone",
+        )  # fmt: skip
     axes.errorbar(
         x,
         curve.y,
@@ -141,6 +144,7 @@ def comparison_figure(rows: Sequence[Mapping[str, Any]], runs: Sequence[str]) ->
         axes.margins(x=0.25)
         axes.set_ylim(-0.6, len(runs) - 0.4)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("bars: 95 % intervals", fontsize=8)
     for axes in grid[len(rows) :]:
         axes.set_visible(False)
     return figure

@@ -90,7 +90,10 @@ def boundary_picture(atoms: Atoms) -> bytes:
     axes.axhline(0.0, color=QUIET, linewidth=0.9, linestyle="--", zorder=0)
     axes.set_aspect("equal")
     axes.set_xlabel("y (Å)")
-    axes.set_ylabel("z (Å)")
+    axes.set_ylabel("z from the boundary (Å)")
+    axes.set_title(
+        "seen along x, larger: nearer; dashed: middle of the gap", fontsize=8, loc="left"
+    )
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return png(figure)

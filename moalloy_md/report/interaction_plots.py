@@ -119,11 +119,10 @@ def _distance_panel(axes: "Axes", title: str, found: Sequence[Interaction]) -> N
             "markersize": 4.0,
             "linewidth": 1.0,
         }
+        # larger, and below: one that is equal to the relaxed one is seen about it
+        hollow = {"linewidth": 0.6, "linestyle": ":", "markerfacecolor": "white", "markersize": 6.5}
+        axes.plot(x, [MEV_PER_EV * one.unrelaxed_ev for one in own], **{**style, **hollow})
         axes.plot(x, [MEV_PER_EV * one.relaxed_ev for one in own], label=name, **style)
-        axes.plot(
-            x, [MEV_PER_EV * one.unrelaxed_ev for one in own],
-            **{**style, "linewidth": 0.6, "linestyle": ":", "markerfacecolor": "white"},
-        )  # fmt: skip
     more = f", strongest attractions and repulsions of {len(names)}" if len(names) > _LINES else ""
     axes.set_title(title + more, fontsize=9, loc="left")
     axes.set_ylabel("binding energy (meV)")

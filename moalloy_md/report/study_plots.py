@@ -176,7 +176,7 @@ def learning_curve(
     for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         formatter("{x:g}")  # 20, 30, 40: not 2 × 10¹
     logarithmic_y(axes)
-    axes.set_xlabel("training cells")
+    axes.set_xlabel("training cells; bars: standard deviation over folds")
     axes.set_ylabel(ylabel)
     figure.legend(loc="outside upper center", fontsize=7, frameon=False, ncols=3)
     return png(figure)
