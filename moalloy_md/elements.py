@@ -1,5 +1,6 @@
 """The chemistry that the package is about: Mo and its 20 substitutional dopants."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from ase.data import atomic_numbers, chemical_symbols
@@ -34,6 +35,11 @@ def atomic_number(symbol: str) -> int:
 def symbol(number: int) -> str:
     """Chemical symbol of an atomic number."""
     return str(chemical_symbols[number])
+
+
+def pairs_text(proxies: Mapping[str, str]) -> str:
+    """Write proxies as the command line takes them: ``Al=V Zn=Fe``."""
+    return " ".join(f"{x}={known}" for x, known in proxies.items())
 
 
 def _known(symbol: str) -> str:

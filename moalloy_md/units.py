@@ -11,6 +11,9 @@ GPA_PER_EV_A3 = 160.2176634
 #: 1 eV/Å² in J/m², of the same number.
 J_PER_M2_PER_EV_A2 = 16.02176634
 
+#: 1 nm² in Å².
+ANGSTROM2_PER_NM2 = 100.0
+
 #: 1 Da/Å³ in g/cm³ (CODATA 2018: 1 Da is 1.66053906660e-24 g).
 G_PER_CM3_PER_DALTON_A3 = 1.66053906660
 

@@ -1,18 +1,17 @@
 """Energy, forces and stress of one structure, computed by LAMMPS."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.lammps import Prism
-from ase.io.lammpsdata import write_lammps_data
 from numpy.typing import NDArray
 
-from moalloy_md.errors import LammpsError
 from moalloy_md.lammps.inputs import input_file
 from moalloy_md.lammps.logs import read_log
 from moalloy_md.lammps.run import run_lammps
+from moalloy_md.structures.lammps_data import write_data_file
 from moalloy_md.units import BAR_PER_EV_A3_LAMMPS
 
 
@@ -39,52 +38,20 @@ class SinglePoint:
     energies_ev: NDArray[np.float64]
 
 
-def is_turned_for_lammps(atoms: Atoms) -> bool:
-    """Whether the first cell vector lies along x and the second in the xy plane."""
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
-    return bool(np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-10))
-
-
-def write_structure(atoms: Atoms, path: Path, *, elements: list[str]) -> None:
-    """Write a LAMMPS data file whose atom types follow `elements`.
+def write_structure(atoms: Atoms, path: Path, *, elements: Sequence[str]) -> None:
+    """Write a LAMMPS data file for a run, in which a rectangular cell may be tilted.
 
     Parameters
     ----------
-    atoms
-        A cell in LAMMPS's orientation: its rows are lower triangular. So forces and stresses
-        need no rotation.
-    path
-        The data file.
-    elements
-        Symbol of each atom type.
+    atoms, path, elements
+        As for `moalloy_md.structures.lammps_data.write_data_file`.
 
     Raises
     ------
-    LammpsError
-        If the cell is oriented otherwise, or has an element that is not listed.
+    ConfigError
+        If an element of the cell is not listed, or the cell is oriented otherwise.
     """
-    if not is_turned_for_lammps(atoms):
-        raise LammpsError(
-            f"{path.name}: expected a cell whose first vector lies along x and whose second lies "
-            "in the xy plane, found another: turn it with "
-            "atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True) first"
-        )
-    missing = sorted(set(atoms.get_chemical_symbols()) - set(elements))
-    if missing:
-        raise LammpsError(
-            f"{path.name}: expected atoms of {', '.join(elements)}, found {', '.join(missing)}: "
-            "add them to the elements"
-        )
-    write_lammps_data(
-        path,
-        atoms,
-        specorder=list(elements),
-        masses=True,
-        atom_style="atomic",
-        units="metal",
-        prismobj=Prism(atoms.cell.array, pbc=atoms.pbc),
-        force_skew=True,
-    )
+    write_data_file(path, atoms, elements=elements, force_skew=True)
 
 
 def single_point(

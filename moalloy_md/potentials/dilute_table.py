@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moalloy_md.datasets.frames import Frame
-from moalloy_md.elements import atomic_number
+from moalloy_md.elements import atomic_number, pairs_text
 from moalloy_md.potentials.dilute import DiluteEnergy, DiluteErrors, pair_contacts
-from moalloy_md.potentials.proxy import pairs_text, proxies_of
+from moalloy_md.potentials.proxy import proxies_of
 
 
 def dilute_rows(

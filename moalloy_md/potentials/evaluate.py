@@ -9,6 +9,7 @@ import numpy as np
 
 from moalloy_md.config import Device, Engine
 from moalloy_md.datasets.frames import Frame, dataset_hash, read_dataset, write_dataset
+from moalloy_md.elements import pairs_text
 from moalloy_md.errors import RunDirectoryError
 from moalloy_md.potentials.dilute import DiluteErrors, may_be_partner
 from moalloy_md.potentials.dilute_table import cells_of, dilute_rows
@@ -23,7 +24,7 @@ from moalloy_md.potentials.evaluation import (
 from moalloy_md.potentials.metrics import ErrorMetrics, Interval
 from moalloy_md.potentials.parity_plot import ParityData, plot_parity
 from moalloy_md.potentials.predictors import Predictor, ProxyChoice, open_predictor
-from moalloy_md.potentials.proxy import pairs_text, proxies_of
+from moalloy_md.potentials.proxy import proxies_of
 from moalloy_md.potentials.reference_energies import representative
 from moalloy_md.rundir import (
     RunDirectory,

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from moalloy_md.config import DType
 from moalloy_md.elements import HOST
+from moalloy_md.structures.host import MO_EDGE_ANGSTROM
 
 _SEED = 20261123
-_A0_ANGSTROM = 3.165  # bcc Mo, PBE: where the models are used
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def parity_cell(elements: list[str]) -> Atoms:
     n = 3
     while 2 * n**3 < 3 * len(elements):
         n += 1
-    atoms = bulk("Mo", "bcc", a=_A0_ANGSTROM, cubic=True).repeat((n, n, n))
+    atoms = bulk(HOST, "bcc", a=MO_EDGE_ANGSTROM["bcc"], cubic=True).repeat((n, n, n))
     strain = np.array([[1.01, 0.0, 0.0], [0.06, 0.98, 0.0], [-0.04, 0.05, 1.02]])
     atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
     host = HOST if HOST in elements else elements[0]

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from moalloy_md.elements import pairs_text
 from moalloy_md.potentials.metrics import ErrorMetrics
-from moalloy_md.potentials.proxy import pairs_text
 from moalloy_md.rundir import replacing
 
 FloatArray = NDArray[np.float64]

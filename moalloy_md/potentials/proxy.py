@@ -127,11 +127,6 @@ def proxies_of(cells: Iterable[Frame], proxies: Mapping[str, str]) -> dict[str, 
     return {x: proxy for x, proxy in proxies.items() if x in elements}
 
 
-def pairs_text(proxies: Mapping[str, str]) -> str:
-    """Write proxies as the command line takes them: ``Al=V Zn=Fe``."""
-    return " ".join(f"{x}={proxy}" for x, proxy in proxies.items())
-
-
 def marked(name: str, proxies: Mapping[str, str]) -> str:
     """Say beside the name of a number that it is one of proxies; `name` where there are none.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from moalloy_md.elements import pairs_text
 from moalloy_md.report.study_tables import of_old_cells
 from moalloy_md.report.study_views import BLANK, Cell, Column, Line, TableView, mean_cells, titles
 from moalloy_md.rundir import read_json
@@ -13,7 +14,6 @@ from moalloy_md.workflows.study.results import (
     groups,
     means,
     over_folds,
-    pairs_text,
     series_name,
 )
 

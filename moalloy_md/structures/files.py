@@ -5,14 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from ase import Atoms
-from ase.calculators.lammps import Prism
 from ase.io.extxyz import write_xyz
-from ase.io.lammpsdata import write_lammps_data
 
 from moalloy_md.errors import ConfigError, DataError
 from moalloy_md.rundir import replacing, saying_what_cannot_be_written
+from moalloy_md.structures.lammps_data import write_data_file
 
 
 def write_cells(path: Path, cells: Sequence[Atoms]) -> None:
@@ -61,29 +59,8 @@ def write_lammps_structure(path: Path, atoms: Atoms, *, elements: Sequence[str])
     DataError
         If the file holds something else, or it cannot be written.
     """
-    missing = sorted(set(atoms.get_chemical_symbols()) - set(elements))
-    if missing:
-        raise ConfigError(
-            f"elements: expected all that the cell has, found {', '.join(elements)}, without "
-            f"{', '.join(missing)}: add what is missing"
-        )
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
-    if not np.allclose(prism.lammps_cell, atoms.cell.array, atol=1e-8):
-        raise ConfigError(
-            f"{path.name}: expected a cell whose first vector lies along x and whose second lies in the "
-            "xy plane, found another: turn it with "
-            "atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True) first"
-        )
     with saying_what_cannot_be_written(path), replacing(path) as temporary:
-        write_lammps_data(
-            temporary,
-            atoms,
-            specorder=list(elements),
-            masses=True,
-            atom_style="atomic",
-            units="metal",
-            prismobj=prism,
-        )
+        write_data_file(temporary, atoms, elements=elements)
         _refuse_another_file(path, temporary)
 
 

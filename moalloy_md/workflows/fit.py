@@ -11,15 +11,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from moalloy_md.config import load_config
+from moalloy_md.elements import pairs_text
 from moalloy_md.errors import ConfigError
-from moalloy_md.potentials.committee import COMMITTEE, train_committee
+from moalloy_md.potentials.committee import committee_models, train_committee
 from moalloy_md.potentials.evaluate import Evaluation, evaluate
 from moalloy_md.potentials.evaluate_config import EvaluateConfig
 from moalloy_md.potentials.metrics import ErrorMetrics
-from moalloy_md.potentials.proxy import marked, pairs_text
+from moalloy_md.potentials.proxy import marked
 from moalloy_md.potentials.train import TrainResult, train
 from moalloy_md.potentials.train_config import TrainConfig
-from moalloy_md.rundir import read_json
 from moalloy_md.workflows.training_bar import training_bar
 
 
@@ -114,11 +114,7 @@ def _members(models: Sequence[str]) -> list[str | Path]:
     """Put the models of a committee in the place of its folder."""
     found: list[str | Path] = []
     for model in models:
-        listed = Path(model) / COMMITTEE
-        if listed.is_file():
-            found += [Path(model) / name for name in read_json(listed)["models"]]
-        else:
-            found.append(model)
+        found += committee_models(Path(model)) or [model]
     return found
 
 

@@ -82,3 +82,10 @@ class Lines:
             return
         self._last = clock
         self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def clock_time(seconds: float) -> str:
+    """Write a duration as ``h:mm:ss``, as Rich writes the time since the start."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

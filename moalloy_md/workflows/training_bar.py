@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from moalloy_md.potentials.training_progress import TrainingProgress, Watch
-from moalloy_md.workflows.progress_bar import Lines
+from moalloy_md.workflows.progress_bar import Lines, clock_time
 
 
 @contextmanager
@@ -87,7 +87,5 @@ def _state(progress: TrainingProgress) -> str:
 def _time_left(progress: TrainingProgress) -> str:
     if progress.seconds_left is None:
         return "time left unknown"
-    minutes, seconds = divmod(round(progress.seconds_left), 60)
-    hours, minutes = divmod(minutes, 60)
-    clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-    return f"{clock} left" + (" for all" if progress.n_models > 1 else "")
+    of_what = " for all" if progress.n_models > 1 else ""
+    return f"{clock_time(progress.seconds_left)} left{of_what}"

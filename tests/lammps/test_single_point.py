@@ -6,7 +6,7 @@ from ase.build import bulk
 from support.cells import doped_cell
 from support.models import calculator
 
-from moalloy_md.errors import LammpsError
+from moalloy_md.errors import ConfigError
 from moalloy_md.lammps.single_point import single_point, write_structure
 
 
@@ -28,12 +28,12 @@ def test_is_what_mace_torch_says(scripted, tmp_path, ranks):
 
 def test_cell_in_another_orientation_is_refused(tmp_path):
     atoms = bulk("Mo")  # primitive: its first vector does not lie along x
-    with pytest.raises(LammpsError, match=r"turn it with atoms\.set_cell"):
+    with pytest.raises(ConfigError, match=r"turn it with atoms\.set_cell"):
         write_structure(atoms, tmp_path / "x.data", elements=["Mo"])
 
 
 def test_element_without_a_type_is_refused(tmp_path):
     atoms = bulk("Mo", cubic=True)
-    with pytest.raises(LammpsError, match="expected atoms of W, found Mo: add them"):
+    with pytest.raises(ConfigError, match="all that the cell has, found W, without Mo: add"):
         write_structure(atoms, tmp_path / "x.data", elements=["W"])
     assert list(tmp_path.iterdir()) == []

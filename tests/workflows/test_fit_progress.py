@@ -88,7 +88,7 @@ def test_without_a_terminal_a_few_lines():
     assert len(lines) == 2  # the first and the last: 30 s lie between others
     assert lines[0] == (
         "epoch 1 of 9: loss 0.0987, validation loss 0.123, E 5.7 meV/atom, F 1043.2 meV/Å, "
-        "1:44 left"
+        "0:01:44 left"
     )
     assert lines[1].startswith("epoch 9 of 9")
 

@@ -28,9 +28,6 @@ _TARGET = "md_steps"
 #: How often the MD is made half as long again where it is too short for an error bar.
 _MAX_EXTENSIONS = 3
 
-#: Lattice parameter of the bundled cells: bcc Mo, PBE.
-_A0_ANGSTROM = 3.1625
-
 
 def simulate(
     config: QuickstartConfig, bundle: Bundle, run: RunDirectory, console: Console
@@ -38,12 +35,13 @@ def simulate(
     """Run the MD until it can carry an error bar; return how many atoms of each element it has."""
     from moalloy_md.analysis.statistics import SeriesTooShortError
     from moalloy_md.lammps.single_point import write_structure
+    from moalloy_md.structures.host import MO_EDGE_ANGSTROM
     from moalloy_md.structures.solid_solution import solid_solution
 
     atoms = solid_solution(
         dopants={config.dopant: config.dopant_fraction},
         repeat=(config.repeat, config.repeat, config.repeat),
-        lattice_parameter_angstrom=_A0_ANGSTROM,
+        lattice_parameter_angstrom=MO_EDGE_ANGSTROM["bcc"],  # of the bundled cells
         seed=config.seed,
     )
     elements = [HOST, config.dopant]

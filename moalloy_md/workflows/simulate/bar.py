@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from moalloy_md.lammps.run import OnRow
+from moalloy_md.workflows.progress_bar import Lines, clock_time
 
-_LINE_EVERY_S = 30.0
 _NS_PER_DAY = 86.4  # 1 ps/s
 
 
@@ -20,7 +20,8 @@ def simulation_bar(console: Console, *, total: int, n_atoms: int) -> Iterator[On
     Parameters
     ----------
     console
-        Where to show it. Where it is no terminal, a line is printed every 30 s and at the end.
+        Where to show it. Where it is no terminal, a line is printed at the first
+        step that has a pace, every 30 s and at the end.
     total
         Steps of the run.
     n_atoms
@@ -28,7 +29,18 @@ def simulation_bar(console: Console, *, total: int, n_atoms: int) -> Iterator[On
     """
     pace = _Pace(total, n_atoms)
     if not console.is_terminal:
-        yield _Lines(console, pace)
+        lines = Lines(console)
+        last: float | None = None
+
+        def print_line(row: Mapping[str, float]) -> None:
+            nonlocal last
+            text = pace.line(row)
+            # the first has no pace yet; LAMMPS prints a step again where the next run begins
+            if last not in {None, row["Step"]}:
+                lines.show(f"  {text}", is_end=row["Step"] >= total)
+            last = row["Step"]
+
+        yield print_line
         return
     columns = (TextColumn("  {task.description}"), BarColumn(bar_width=24))
     with Progress(*columns, console=console, transient=True) as bar:
@@ -61,28 +73,3 @@ class _Pace:
             f"E {row['TotEng'] / self._n_atoms:.4f} eV/atom  P {row['Press'] / 1e4:+.2f} GPa  "
             f"{speed}{left}"
         )
-
-
-class _Lines:
-    """Prints a line every now and then, and the last."""
-
-    def __init__(self, console: Console, pace: _Pace) -> None:
-        self._console, self._pace = console, pace
-        self._last = time.monotonic()
-        self._printed = -1.0
-
-    def __call__(self, row: Mapping[str, float]) -> None:
-        text = self._pace.line(row)
-        clock = time.monotonic()
-        is_last = row["Step"] >= self._pace.total
-        if (clock - self._last < _LINE_EVERY_S and not is_last) or row["Step"] == self._printed:
-            return
-        self._last, self._printed = clock, row["Step"]
-        self._console.print(f"  {text}", highlight=False, soft_wrap=True)
-
-
-def clock_time(seconds: float) -> str:
-    """Write a duration as ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

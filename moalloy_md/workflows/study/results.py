@@ -10,6 +10,7 @@ import numpy as np
 
 from moalloy_md.datasets.frames import hash_of_hashes
 from moalloy_md.datasets.split_folder import SUMMARY
+from moalloy_md.elements import pairs_text
 from moalloy_md.rundir import read_json
 from moalloy_md.workflows.study.config import StudyConfig
 from moalloy_md.workflows.study.plan import RUNS, SPLITS, Run, evaluations, training_part
@@ -208,11 +209,6 @@ def groups(rows: Sequence[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
     for row in rows:
         found.setdefault(tuple(getattr(row, key) for key in keys), []).append(row)
     return found
-
-
-def pairs_text(proxies: Mapping[str, str]) -> str:
-    """Write proxies as a row has them: ``Hf=Zr V=Nb``."""
-    return " ".join(f"{x}={y}" for x, y in proxies.items())
 
 
 def proxy_label(rows: Iterable[Row]) -> str:
