@@ -191,6 +191,66 @@ def test_close_atoms_and_discord_end_a_run(tmp_path):
         watching.look(before=30)
 
 
+@pytest.mark.parametrize("restart", [5, 15, 21])
+def test_a_refused_frame_is_refused_again_by_the_run_that_goes_on(tmp_path, restart):
+    """Where it lies before the restart, at once; where it is written again, when it is."""
+    for step, gap in {0: None, 10: 1.4, 20: None}.items():
+        write_frame(tmp_path, step, crystal(gap=gap))
+
+    def looked():
+        again = watcher(tmp_path)
+        for step in (restart, 21):
+            again.look(before=step)
+
+    refused = pytest.raises(
+        SimulationStoppedError, match=r"000000010\.dump: expected atoms farther"
+    )
+    for _ in range(2):
+        with refused:
+            looked()
+    with refused:
+        watcher(tmp_path).finish()
+    write_frame(tmp_path, 10, crystal())  # as another number of ranks may find it
+    again = watcher(tmp_path)
+    again.look(before=5)
+    again.look(before=21)
+    assert again.finish()["closest"]["pair"] == "Mo-Mo"
+
+
+def test_discord_is_judged_again_by_the_run_that_goes_on(tmp_path):
+    for step in (0, 10, 20):
+        write_frame(tmp_path, step, crystal())
+    (tmp_path / "model_devi.0.out").write_text(HEADER + "10 1 1 1 0.55 1 1\n20 1 1 1 0.1 1 1\n")
+    for _ in range(2):
+        again = watcher(tmp_path, stop_above_ev_per_angstrom=0.4)
+        with pytest.raises(SimulationStoppedError, match=r"found 0\.55"):
+            again.look(before=21)
+    with pytest.raises(SimulationStoppedError, match=r"found 0\.55"):
+        again.finish()
+    more = watcher(tmp_path, stop_above_ev_per_angstrom=0.6)
+    more.look(before=21)
+    assert more.finish()["largest_force_deviation_ev_per_angstrom"] == 0.55
+
+
+def test_a_failure_is_not_hidden_by_frames_that_it_cut(tmp_path):
+    """A full disk: the last frame is half, and nothing more can be written."""
+    rows = "".join(f"{step:12d} 1 1 1 0.9 1 1\n" for step in (0, 10, 20))
+    (tmp_path / "model_devi.0.out").write_text(HEADER + rows)
+    for step in (0, 10, 20):
+        write_frame(tmp_path, step, crystal())
+    watching = watcher(tmp_path)
+    watching.look(before=20)
+    last = tmp_path / "frames" / "000000020.dump"
+    last.write_text(last.read_text()[:150])
+    watching.after_a_failure()
+    assert [atoms.info["name"][-6:] for atoms in read(tmp_path / "uncertain.extxyz", ":")] == [
+        "-step0", "step10",
+    ]  # fmt: skip
+    (tmp_path / "uncertain.extxyz").unlink()
+    (tmp_path / "uncertain.extxyz").mkdir()  # cannot be replaced, also by root
+    watching.after_a_failure()
+
+
 def test_temperature_and_energy_that_drift_are_told():
     time_ps = np.arange(400) * 0.1
     noise = np.random.default_rng(2).normal(scale=1e-4, size=400)
@@ -236,6 +296,10 @@ def test_atoms_that_come_too_close_end_a_run_and_are_saved(tmp_path):
     folder = tmp_path / "out" / "runs" / "pure" / "npt-300K"
     assert 1 <= len(read(folder / "uncertain.extxyz", ":")) <= 2
     assert processes_below(tmp_path) == []
+    for _ in range(2):  # repeated, it went past the frame and was called done
+        found, results = thermal(config, out=tmp_path / "out", console=QUIET)
+        assert "farther apart than 0.83" in next(iter(found.failed.values()))
+    assert results is None
 
 
 def test_a_run_goes_on_to_more_steps(tmp_path):

@@ -182,6 +182,18 @@ def test_a_run_that_cannot_be_analysed_anew_says_why_and_keeps_its_results(out):
     assert read_status(folder).state == "done"
 
 
+def test_limits_of_the_watch_are_judged_again(out):
+    tight = settings(**SMALL, watch={"close_fraction": 0.9})
+    found, results = thermal(tight, out=out, console=QUIET)
+    assert results is None
+    assert set(found.failed) == {"Fe4/npt-300K", "Fe4/ramp"}
+    for error in found.failed.values():
+        assert "watch.close_fraction was 0.55 and is now 0.9" in error
+        assert "expected atoms farther apart than 0.9" in error
+    found, _ = thermal(settings(**SMALL), out=out, console=QUIET)
+    assert len(found.done) == 2
+
+
 def test_short_range_order_in_more_shells_of_the_same_run(tmp_path):
     """It ended in a KeyError: the shell that was never counted."""
     base = {

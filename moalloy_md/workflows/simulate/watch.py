@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
 from moalloy_md.analysis.thermal import slope_in_time
-from moalloy_md.errors import MoAlloyError
+from moalloy_md.errors import DataError, MoAlloyError
 from moalloy_md.lammps.deviations import ForceDeviations
 from moalloy_md.lammps.frames import FOLDER, read_frame
 from moalloy_md.rundir import replacing
@@ -83,35 +85,46 @@ class Watcher:
         self._folder, self._limits, self._interval, self._info = folder, limits, interval, info
         self._seen = _seen_before(folder / WATCH)
         self._deviations = ForceDeviations(folder)
-        self._next = max(self._seen, default=-interval) + interval
+        self._next: int | None = None  # until the first look, which says where LAMMPS started
 
     def look(self, *, before: int) -> None:
         """Look at the frames that were written since the last look.
 
+        The first look judges what an earlier, killed or ended run saw before its restart, too: a
+        frame that was refused is refused again. What it saw later is written again.
+
         Parameters
         ----------
         before
-            Step that LAMMPS has reached: frames before it are whole.
+            Step that LAMMPS has reached: frames before it are whole. At the first look the step that
+            it started at.
 
         Raises
         ------
         SimulationStoppedError
             If atoms are too close, or a committee too much at odds: the run is to end.
         """
+        judged = []
+        if self._next is None:
+            self._seen = {step: seen for step, seen in self._seen.items() if step < before}
+            self._next = max(self._seen, default=-self._interval) + self._interval
+            judged = list(self._seen.values())
         new = []
         while self._next < before:
             path = self._path(self._next)
             if path.exists():
                 new.append(closest_pair(read_frame(path), step=self._next))
             self._next += self._interval
-        if not new:
-            return
-        self._seen |= {seen.step: seen for seen in new}
-        with (self._folder / WATCH).open("a") as file:
-            file.writelines(json.dumps(asdict(seen)) + "\n" for seen in new)
-        for seen in new:
+        if new:
+            self._seen |= {seen.step: seen for seen in new}
+            with (self._folder / WATCH).open("a") as file:
+                file.writelines(json.dumps(asdict(seen)) + "\n" for seen in new)
+        self._refuse([*judged, *new])
+
+    def _refuse(self, judged: Sequence[Seen]) -> None:
+        for seen in judged:
             self._refuse_close_atoms(seen)
-        self._refuse_discord({seen.step for seen in new})
+        self._refuse_discord({seen.step for seen in judged})
 
     def _refuse_close_atoms(self, seen: Seen) -> None:
         if seen.fraction is None or seen.fraction >= self._limits.close_fraction:
@@ -121,12 +134,12 @@ class Watcher:
             f"{self._limits.close_fraction:g} of the sum of their covalent radii, found a pair "
             f"{seen.pair} at {seen.distance_angstrom:.2f} Å ({seen.fraction:.2f}). The potential has "
             f"left what it was trained on: label the frames in {UNCERTAIN} and train it on, lower the "
-            "temperature, or shorten timestep_ps"
+            "temperature, or shorten timestep_ps, in another folder"
         )
 
-    def _refuse_discord(self, steps: Iterable[int]) -> None:
+    def _refuse_discord(self, steps: AbstractSet[int]) -> None:
         limit = self._limits.stop_above_ev_per_angstrom
-        if limit is None:
+        if limit is None or not steps:
             return
         deviations = self._deviations.read()
         for step in sorted(steps & deviations.keys()):
@@ -138,14 +151,26 @@ class Watcher:
                 )
 
     def after_a_failure(self) -> None:
-        """Save the last whole frames: they lead to where the potential failed."""
-        deviations = self._deviations.read()
-        existing = [step for step in self._seen if self._path(step).exists()]
-        self._save(sorted({*self._uncertain(deviations), *sorted(existing)[-2:]}), deviations)
+        """Save the last whole frames: they lead to where the potential failed.
+
+        It raises nothing: what failed before is to be told, and may be why frames are cut short.
+        """
+        with suppress(MoAlloyError, OSError):
+            deviations = self._deviations.read()
+            existing = [step for step in self._seen if self._path(step).exists()]
+            steps = sorted({*self._uncertain(deviations), *sorted(existing)[-2:]})
+            self._save([step for step in steps if _is_whole(self._path(step))], deviations)
 
     def finish(self) -> dict[str, Any]:
-        """Save the frames worth labelling; return what was seen, ready for JSON."""
+        """Save the frames worth labelling; return what was seen, ready for JSON.
+
+        Raises
+        ------
+        SimulationStoppedError
+            As `look`, of any frame.
+        """
         self._seen = {k: v for k, v in self._seen.items() if self._path(k).exists()}
+        self._refuse(list(self._seen.values()))
         measured = [seen for seen in self._seen.values() if seen.fraction is not None]
         closest = min(measured, key=lambda seen: seen.fraction or math.inf, default=None)
         deviations = self._deviations.read()
@@ -193,6 +218,14 @@ class Watcher:
 
     def _path(self, step: int) -> Path:
         return self._folder / FOLDER / f"{step:09d}.dump"
+
+
+def _is_whole(frame: Path) -> bool:
+    try:
+        read_frame(frame)
+    except DataError:
+        return False
+    return True
 
 
 def _seen_before(path: Path) -> dict[int, Seen]:
