@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from pydantic import Field
 from rich.console import Console
@@ -11,9 +11,6 @@ from moalloy_md.config import StrictModel
 from moalloy_md.errors import MoAlloyError, RunDirectoryBusyError, RunDirectoryError
 from moalloy_md.workflows.simulate.plan import Executor
 from moalloy_md.workflows.submitted_jobs import record_jobs, runs_to_submit
-
-if TYPE_CHECKING:
-    from moalloy_md.workflows.simulate.config import SimulationSlurm
 
 
 class Slurm(StrictModel):
@@ -37,11 +34,15 @@ class Slurm(StrictModel):
     """Jobs of the array that may run at once."""
     more: dict[str, Any] = Field(default={})
     """Further options of ``sbatch``, such as ``{qos: long}``."""
+    requeue: bool = True
+    """A job that reaches its wall time or is preempted is queued again and goes on."""
+    max_requeues: int = Field(default=20, ge=0)
+    """How often a job is queued again that reached its wall time."""
 
     @property
     def sbatch_options(self) -> dict[str, Any]:
         """What ``sbatch`` is told besides, by its own names."""
-        return self.more
+        return {**({"requeue": True} if self.requeue else {}), **self.more}
 
     @property
     def submitit_options(self) -> dict[str, Any]:
@@ -56,7 +57,30 @@ class Slurm(StrictModel):
         }
 
 
-def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -> Any:
+class Requeued:
+    """Base of what a job calls, such that submitit queues it again when SLURM is about to end it.
+
+    A subclass is called with the job's arguments, and goes on from where it was when it is called with
+    them again. submitit knows such a one by its method ``checkpoint``.
+
+    Parameters
+    ----------
+    requeue
+        Whether the job is queued again.
+    """
+
+    def __init__(self, *, requeue: bool) -> None:
+        self._requeue = requeue
+
+    def checkpoint(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return what submitit is to queue again: the same call; None, which it takes as well, for nothing."""
+        from submitit.helpers import DelayedSubmission
+
+        call = cast("Callable[..., Any]", self)
+        return DelayedSubmission(call, *arguments, **keywords) if self._requeue else None
+
+
+def job_queue(folder: Path, executor: str, *, max_requeues: int) -> Any:
     """Return submitit's executor.
 
     Parameters
@@ -66,8 +90,7 @@ def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -
     executor
         ``slurm``, or ``local`` for processes of this machine.
     max_requeues
-        How often SLURM may queue a job again that reached its wall time; submitit's own limit if
-        None.
+        How often a job is queued again that reached its wall time.
 
     Raises
     ------
@@ -83,9 +106,10 @@ def job_queue(folder: Path, executor: str, *, max_requeues: int | None = None) -
             "expected submitit for jobs of a cluster, found that it is not installed: "
             "pip install submitit"
         ) from error
-    options = {} if max_requeues is None else {"slurm_max_num_timeout": max_requeues}
     try:
-        return submitit.AutoExecutor(folder=folder, cluster=executor, **options)
+        return submitit.AutoExecutor(
+            folder=folder, cluster=executor, slurm_max_num_timeout=max_requeues
+        )
     except RuntimeError as error:
         raise RunDirectoryError(
             f"expected SLURM on this machine (sbatch), found none ({error}). Run this where jobs "
@@ -180,7 +204,7 @@ def submit_whole(
     out: Path,
     name: str,
     executor: Executor,
-    slurm: "SimulationSlurm",
+    slurm: Slurm,
     is_done: Callable[[], bool],
     resubmit: bool,
     console: Console,
@@ -228,7 +252,7 @@ def submit_whole(
         busy = error
     logs = out.parent / f"{out.name}.jobs"
     queue = job_queue(logs, executor, max_requeues=slurm.max_requeues)
-    from moalloy_md.workflows.simulate.job import WholeJob  # submitit, which job_queue has found
+    from moalloy_md.workflows.simulate.job import WholeJob  # which stands on this module
 
     if not runs_to_submit(logs, [name], executor=executor, resubmit=resubmit, console=console):
         return False

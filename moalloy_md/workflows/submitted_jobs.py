@@ -127,7 +127,7 @@ def standing(logs: Path, names: Iterable[str]) -> Standing:
             for name in wanted & set(job.runs):
                 if states[job.id] == UNKNOWN:
                     unknown[name] = job.id
-                elif states[job.id] != ENDED:
+                elif states[job.id] != ENDED and live.get(name, ("", ""))[1] != "running":
                     live[name] = (job.id, states[job.id])
     unknown = {name: job for name, job in unknown.items() if name not in live}
     return Standing(live, unknown, silence)

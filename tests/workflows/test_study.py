@@ -2,17 +2,21 @@
 
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import submitit
 import yaml
 from ase.io import read, write
 from rich.console import Console
-from support.processes import kill, wait_until
+from support.processes import kill, pids_with, wait_until
 from support.slurm import fake_slurm
 from support.trainings import NETWORK, cells
 from typer.testing import CliRunner
@@ -25,7 +29,7 @@ from moalloy_md.rundir import read_json
 from moalloy_md.workflows.study.config import StudyConfig
 from moalloy_md.workflows.study.plan import make_folds, make_runs, read_study
 from moalloy_md.workflows.study.preflight import check_runs
-from moalloy_md.workflows.study.run import do_chain, status
+from moalloy_md.workflows.study.run import ChainJob, do_chain, status
 from moalloy_md.workflows.study.workflow import outcome, plan_costs, run_study
 
 QUIET = Console(quiet=True)
@@ -378,8 +382,6 @@ def test_jobs_by_submitit(tiny, emt_training, tmp_path):
 
 def test_a_failed_run_fails_its_job(tiny, tmp_path, monkeypatch):
     """SLURM records the exit status of the process that submitit starts."""
-    import submitit
-
     jobs = []
     submitted = submitit.AutoExecutor.map_array
 
@@ -464,7 +466,7 @@ def test_what_slurm_is_asked_for(tiny, tmp_path, monkeypatch):
     def on_gpus(content):
         content["slurm"] = {
             "partition": "gpu", "account": "mo", "modules": ["gcc"], "gpus": 1, "parallel": 3,
-            "more": {"qos": "long"},
+            "more": {"qos": "long"}, "requeue": True, "max_requeues": 5,
         }  # fmt: skip
 
     out = tmp_path / "out"
@@ -474,11 +476,17 @@ def test_what_slurm_is_asked_for(tiny, tmp_path, monkeypatch):
     script = next((out / "jobs").glob("*submission*.sh")).read_text()
     for line in (
         "--partition=gpu", "--account=mo", "--gpus-per-node=1", "--qos=long", "--array=0-7%3",
+        "--requeue",
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in script, script
     assert "module load gcc\n" in script
     chains = [job["runs"] for job in read_json(out / "jobs/submitted.json")["jobs"]]
-    assert ["new/00/tuned/good", "new/00/refined/good"] in chains
+    chain = ["new/00/tuned/good", "new/00/refined/good"]
+    job = submitit.SlurmJob(out / "jobs", f"17_{chains.index(chain)}").submission()
+    again = job._checkpoint_function()  # what it is queued again with at its wall time
+    assert again.args == (out, chain)
+    assert isinstance(again.function, ChainJob)
+    assert ChainJob(requeue=False).checkpoint(out, chain) is None
 
 
 def test_runs_with_a_live_job_are_not_submitted_again(tiny, tmp_path, monkeypatch):
@@ -619,3 +627,34 @@ def test_a_killed_study_ends_as_an_unbroken_one(tiny, tmp_path):
             for folder in (out, unbroken)
         ]
         assert metrics[0] == metrics[1]  # on one thread not a bit differs
+
+
+@pytest.mark.slow
+def test_a_job_that_reaches_its_wall_time_is_queued_again_and_goes_on(tiny, tmp_path, monkeypatch):
+    """By the signal that SLURM sends before the end, with submitit's processes of this machine."""
+    fake_slurm(tmp_path, monkeypatch)
+
+    def longer(content):
+        content["paradigms"] = {"tuned": content["paradigms"]["tuned"]}
+        content["paradigms"]["tuned"]["optimisation"] = {"max_epochs": 12, "batch_size": 2}
+        content["sizes"] = {"good": content["sizes"]["good"]}
+        content["protocols"] = {"iid": {"protocol": "iid", "repeats": 1}}
+
+    out, name = tmp_path / "out", "iid/00/tuned/good"
+    run_study(changed_study(tiny, tmp_path, longer), out=out, executor="slurm", console=QUIET)
+    queue = submitit.AutoExecutor(folder=out / "local", cluster="local")
+    queue.update_parameters(timeout_min=10, tasks_per_node=1)
+    job = queue.submit(ChainJob(requeue=True), out, [name])
+    history = out / "runs" / name / "train/trainer/state/history.jsonl"
+    end = time.monotonic() + 240
+    while not (history.exists() and history.read_text().count("\n") >= 3):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    (pid,) = pids_with(f"submitit.core._submit {out / 'local'}")
+    os.kill(pid, signal.SIGUSR2)
+    job.result()
+    assert "Requeued job" in job.stdout()
+    assert json.loads((out / "runs" / name / "run.json").read_text())["state"] == "done"
+    log = (history.parents[2] / "train.log").read_text()
+    assert [log.count(f" Epoch {k}: ") for k in (0, 1, 11)] == [1, 1, 1]  # it went on
+    assert pids_with(str(out)) == []

@@ -11,7 +11,7 @@ from moalloy_md.config import DType, StrictModel
 from moalloy_md.elements import HOST, ChemicalSymbol
 from moalloy_md.structures.host import DEFAULT_REPEAT, HostCell
 from moalloy_md.structures.lattice import LatticeName
-from moalloy_md.workflows.simulate.config import SimulationSlurm
+from moalloy_md.workflows.job_queue import Slurm
 
 #: Up to here all sites of a shell are alike by symmetry, in bcc and in fcc.
 _LAST_SIMPLE_SHELL = 8
@@ -137,7 +137,7 @@ class InteractionConfig(StrictModel):
     """Steps of a relaxation. One that needs more is named, in the results too."""
     precision: DType = "float64"
     """Of the native engine's arithmetic. float32 takes half the time, and costs 0.01 meV."""
-    slurm: SimulationSlurm = SimulationSlurm()
+    slurm: Slurm = Slurm()
     """How the job is submitted to SLURM; ``cpus`` are cells relaxed at once."""
 
     @field_validator("dopants")

@@ -1,7 +1,7 @@
 """Settings that all simulations of ``moalloy simulate`` share."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -66,20 +66,6 @@ class Watch(StrictModel):
     """Frames that a run saves at most: those with the largest deviations."""
 
 
-class SimulationSlurm(Slurm):
-    """How runs are submitted to SLURM, through submitit: one job a run, on one node."""
-
-    requeue: bool = True
-    """A job that reaches its wall time or is preempted is queued again and goes on."""
-    max_requeues: int = Field(default=20, ge=0)
-    """How often."""
-
-    @property
-    def sbatch_options(self) -> dict[str, Any]:
-        """What ``sbatch`` is told besides, by its own names."""
-        return {**({"requeue": True} if self.requeue else {}), **self.more}
-
-
 class SimulationConfig(StrictModel):
     """Settings of every topic of ``moalloy simulate``."""
 
@@ -99,8 +85,8 @@ class SimulationConfig(StrictModel):
     """OpenMP threads of each rank. Ranks are as fast."""
     watch: Watch = Watch()
     """What is looked at while it runs."""
-    slurm: SimulationSlurm = SimulationSlurm()
-    """How runs are submitted to SLURM; ``cpus`` are ranks times threads."""
+    slurm: Slurm = Slurm()
+    """How work is submitted to SLURM, each job on one node; ``cpus`` are ranks times threads."""
 
     @field_validator("dump_interval")
     @classmethod

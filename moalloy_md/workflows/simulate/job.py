@@ -5,24 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from submitit.helpers import Checkpointable, DelayedSubmission
-
-
-class Requeued(Checkpointable):
-    """A job that submitit queues again when SLURM is about to end it.
-
-    Parameters
-    ----------
-    requeue
-        Whether it is queued again. It goes on from where it was.
-    """
-
-    def __init__(self, *, requeue: bool) -> None:
-        self._requeue = requeue
-
-    def checkpoint(self, *arguments: Any, **keywords: Any) -> DelayedSubmission | None:  # type: ignore[override]
-        """Say what to queue again; None, which submitit takes as well, for nothing."""
-        return super().checkpoint(*arguments, **keywords) if self._requeue else None
+from moalloy_md.workflows.job_queue import Requeued
 
 
 class RunJob(Requeued):
@@ -44,7 +27,7 @@ class WholeJob(Requeued):
     work
         Called with the folder and the settings; a function that Python finds by its name.
     requeue
-        As of `Requeued`.
+        As of `moalloy_md.workflows.job_queue.Requeued`.
     """
 
     def __init__(self, work: Callable[[Path, dict[str, Any]], None], *, requeue: bool) -> None:

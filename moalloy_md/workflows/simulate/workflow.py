@@ -13,6 +13,7 @@ from moalloy_md.workflows.job_queue import job_queue, submit_array
 from moalloy_md.workflows.simulate.bar import simulation_bar
 from moalloy_md.workflows.simulate.config import SimulationConfig
 from moalloy_md.workflows.simulate.cost import CostLine, cost_table, show_costs
+from moalloy_md.workflows.simulate.job import RunJob
 from moalloy_md.workflows.simulate.plan import Executor, Outcome, chosen_runs, read_status
 from moalloy_md.workflows.simulate.potential import Potential, resolve_potential
 from moalloy_md.workflows.simulate.recorded import place_runs, refuse_changed_settings
@@ -334,8 +335,6 @@ def _submit(
     )
     if not names:
         return
-    from moalloy_md.workflows.simulate.job import RunJob  # submitit, which job_queue has found
-
     submit_array(
         queue,
         executor,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from moalloy_md.errors import RunFailedError
 from moalloy_md.rundir import RunDirectory
+from moalloy_md.workflows.job_queue import Requeued
 from moalloy_md.workflows.simulate.plan import RunStatus, do_recorded, read_status
 from moalloy_md.workflows.study.config import NewElementFolds, StudyConfig, training
 from moalloy_md.workflows.study.plan import (
@@ -59,6 +60,14 @@ def do_chain(out: Path, names: list[str]) -> None:
                 f"{out / RUNS / name}: expected it to be done, found: {found.error}"
             )
         return
+
+
+class ChainJob(Requeued):
+    """Does runs one after the other, as `do_chain`; queued again, it goes on within a training."""
+
+    def __call__(self, out: Path, names: list[str]) -> None:
+        """Do them."""
+        do_chain(out, names)
 
 
 def do_run(

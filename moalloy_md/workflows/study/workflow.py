@@ -26,7 +26,7 @@ from moalloy_md.workflows.study.plan import (
     write_study,
 )
 from moalloy_md.workflows.study.preflight import check_runs
-from moalloy_md.workflows.study.run import do_chain, do_run, status
+from moalloy_md.workflows.study.run import ChainJob, do_run, status
 from moalloy_md.workflows.study.settings import refuse_changed_settings
 from moalloy_md.workflows.submitted_jobs import runs_to_submit
 from moalloy_md.workflows.training_bar import training_bar
@@ -226,7 +226,7 @@ def _submit(
     console: Console,
 ) -> None:
     logs = out / "jobs"
-    queue = job_queue(logs, executor)
+    queue = job_queue(logs, executor, max_requeues=config.slurm.max_requeues)
     # a run that refines the model of a job which is at work has to wait for it
     parents = {run.parent for run in todo if run.parent is not None} - _done(out)
     names = list(dict.fromkeys([*(run.name for run in todo), *sorted(parents)]))
@@ -244,7 +244,7 @@ def _submit(
         config.slurm,
         logs=logs,
         name="moalloy-study",
-        function=do_chain,
+        function=ChainJob(requeue=config.slurm.requeue),
         arguments=[(out, names) for names in jobs],
         runs=jobs,
         console=console,
