@@ -47,7 +47,7 @@ CONFIGURATIONS = {
         "host": {"kind": "boundary", "boundary": "sigma5-310", "min_thickness_angstrom": 12},
         "dopants": ["W"],
         "sizes_angstrom": [6],
-        "sites": {"max_distance_angstrom": 3},
+        "sites": {"max_distance_angstrom": 3, "width_angstrom": 3},
     },
 }
 #: What has to be true after a snippet, by page and number of the snippet there.

@@ -105,6 +105,23 @@ def test_a_forecast_leaves_nothing(bundle, done, tmp_path):
     assert f"{n_cells} cells, {n_cells} done: 0 min left" in " ".join(shown.output.split())
 
 
+def test_a_forecast_of_no_relaxation_says_what_is_done(bundle, tmp_path):
+    nothing = {"bundle": str(bundle), "pairs": "none", "vacancy_shells": []}
+    validation = {"models": {"mine": str(bundle)}}
+    for extra, said in (
+        ({}, "ask for none, so nothing is computed"),
+        (
+            {"validation": validation},
+            "the validation alone is done, of mine with the cells of bundled",
+        ),
+    ):
+        config = write(tmp_path / "i.yaml", **nothing, **extra)
+        arguments = ["simulate", "interaction", "--config", config, "--dry-run"]
+        shown = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+        assert shown.exit_code == 0, shown.output
+        assert said in " ".join(shown.output.split())
+
+
 def test_a_job_by_submitit(bundle, done, tmp_path):
     """In a process of this machine, as it would run under SLURM; then the results."""
     config = settings(bundle, slurm={"cpus": 2})

@@ -86,6 +86,10 @@ def settings(bundle=None, **changes):
         ({"temperatures_k": [300, 300]}, "different temperatures"),
         ({"bulk_fractions": [0]}, "between 0 and 1, found 0"),
         ({"bulk_fractions": [2]}, "between 0 and 1, found 2"),
+        (
+            {"sites": {"max_distance_angstrom": 3}},
+            r"a max_distance_angstrom of at least 4 \(width_angstrom\), found 3",
+        ),
         ({"sizes_angstrom": []}, "sizes_angstrom"),
         ({"sizes_angstrom": [9, 9]}, "different sizes"),
         ({"mcmd": {"dopants": ["Hf"]}}, "some of Zr, W, found Hf"),
@@ -189,6 +193,30 @@ def test_a_large_host_and_monte_carlo_do_not_go_together(bundle, tmp_path):
     large = settings(bundle, spheres={"above_atoms": 10}, mcmd={})
     with pytest.raises(ConfigError, match="up to 10 atoms, whose sites are all known, found"):
         segregation(large, out=tmp_path / "out", console=quiet())
+
+
+def test_a_host_is_not_minimised_again_with_other_settings(bundle, tmp_path, monkeypatch):
+    """They did nothing in the same folder, without a word."""
+    monkeypatch.setattr(Work, "_relaxed", lambda work: (work.unrelaxed, 0.04))
+
+    def work(**spheres):
+        return Work(settings(bundle, spheres=spheres), tmp_path, 1, quiet())
+
+    first = work(above_atoms=10)
+    first.check()
+    assert len(first.host.atoms) > 10
+    for spheres in ({"above_atoms": 10}, {"above_atoms": 9, "shell_angstrom": 5}):
+        work(**spheres).check()
+    for spheres, message in (
+        (
+            {"above_atoms": 10, "host_max_steps": 2000},
+            r"spheres\.host_max_steps = 1000, now .* 2000",
+        ),
+        ({"above_atoms": 10, "host_fmax_ev_per_angstrom": 0.1}, "host_fmax_ev_per_angstrom = 0.05"),
+        ({}, r"relaxed as a large one.* spheres\.above_atoms now makes it a whole cell"),
+    ):
+        with pytest.raises(RunDirectoryError, match=message):
+            work(**spheres).check()
 
 
 def test_only_large_hosts_are_annealed(bundle, tmp_path):
@@ -380,6 +408,29 @@ def test_a_folder_whose_monte_carlo_failed_is_not_done(finished, bundle, tmp_pat
     assert not _is_done(config, out)
 
 
+def test_other_sites_and_bins_are_looked_for_in_the_frames_that_are_there(
+    finished, bundle, tmp_path
+):
+    """Contents by site stood beside the sites of other settings, and a missing one became NaN."""
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    mcmd = {"dopants": ["Zr"], "steps": 600, "width_angstrom": 6, "total_fraction": 0.04,
+            "swap_every": 5, "swaps": 5, "temperatures_k": [1500], "bin_angstrom": 2}  # fmt: skip
+    fewer = {"max_distance_angstrom": 3, "width_angstrom": 2, "check_alike": 2}
+    config = settings(bundle, mcmd=mcmd, sites=fewer, dump_interval=10, restart_interval=100)
+    logs = sorted(out.rglob("log.*.lammps"))
+    results, outcome = segregation(config, out=out, console=quiet())
+    assert outcome.done == ("Zr-0.04/1500K",)
+    assert sorted(out.rglob("log.*.lammps")) == logs
+    (run,), (before,) = results["mcmd"], read_results(finished[0])["mcmd"]
+    assert list(run["sites"]) == [site["label"] for site in results["sites"]]
+    assert len(run["sites"]) < len(before["sites"])
+    assert run["sites"]["1"]["value"] == before["sites"]["1"]["value"]
+    assert run["boundary"]["n_sites"] < before["boundary"]["n_sites"]
+    assert len(run["profile"]["fraction"]) < len(before["profile"]["fraction"])
+    assert read_results(out) == results
+
+
 def test_more_temperatures_cost_no_more_cells(finished, bundle, monkeypatch):
     out, _, after = finished
     monkeypatch.setattr(
@@ -424,7 +475,7 @@ def test_a_host_that_a_dopant_changes_is_told(bundle, tmp_path):
         host={"kind": "boundary", "boundary": "sigma3-112", "min_thickness_angstrom": 14},
         dopants=["Zr", "W"],
         sizes_angstrom=[8],
-        sites={"max_distance_angstrom": 3, "check_alike": 0},
+        sites={"max_distance_angstrom": 3, "width_angstrom": 3, "check_alike": 0},
     )
     results, _ = segregation(twin, out=tmp_path / "out", console=quiet())
     assert any("changed the boundary's structure" in one for one in results["cautions"])
@@ -457,7 +508,7 @@ def test_spheres_agree_with_the_whole_cell(bundle, tmp_path):
         host={**BOUNDARY, "min_thickness_angstrom": 18},
         dopants=["Zr"],
         sizes_angstrom=[12],
-        sites={"max_distance_angstrom": 2.5, "check_alike": 0},
+        sites={"max_distance_angstrom": 2.5, "width_angstrom": 2.5, "check_alike": 0},
     )
     whole, _ = segregation(wide, out=tmp_path / "whole", console=quiet())
     work = Work(wide, tmp_path / "whole", 1, quiet())

@@ -10,13 +10,14 @@ from support.bundles import base_bundle
 from support.slurm import fake_slurm
 
 from moalloy_md.config import validate
+from moalloy_md.errors import DataError
 from moalloy_md.potentials.native import NativeCalculator
-from moalloy_md.workflows.segregation.config import SegregationConfig
+from moalloy_md.workflows.segregation.config import SegregationConfig, Sites
 from moalloy_md.workflows.segregation.energies import Cells
 from moalloy_md.workflows.segregation.host import Host
 from moalloy_md.workflows.segregation.results import read_results
 from moalloy_md.workflows.segregation.shown import submit_segregation
-from moalloy_md.workflows.segregation.sites import ChosenSites, Site
+from moalloy_md.workflows.segregation.sites import ChosenSites, Site, choose_sites
 from moalloy_md.workflows.segregation.workflow import Work, segregation
 
 QUIET = Console(file=io.StringIO())
@@ -70,6 +71,29 @@ def test_the_second_place_of_a_site_may_be_the_first_atom():
     assert where["3 Å/pure/pure"] == []
 
 
+def test_a_distance_below_the_first_plane_is_told_with_that_plane():
+    """Planes of bcc (001) are a/2 apart; these boundaries lie in the middle between two of them."""
+
+    def chosen(atoms):
+        return choose_sites(
+            Host("x", atoms, 3.2, (0.8 / 19.2, 0.5 + 0.8 / 19.2)),
+            Sites(max_distance_angstrom=0.5, width_angstrom=0.5),
+            is_large=False,
+            seed=1,
+            pressures_gpa=None,
+            least_middle_angstrom=2,
+        )
+
+    crystal = bulk("Mo", "bcc", a=3.2, cubic=True).repeat((2, 2, 6))
+    with pytest.raises(DataError, match=r"x: expected sites that differ .* found all alike"):
+        chosen(crystal)
+    first = [atom.index for atom in crystal if atom.x < 2 and atom.y < 2 and atom.z % 9.6 < 1]
+    assert len(first) == 2  # a vacancy at each boundary
+    del crystal[first]
+    with pytest.raises(DataError, match=r"x: expected sites within 0\.5 Å .* nearest at 0\.80 Å"):
+        chosen(crystal)
+
+
 def energies(results):
     found = {e["site"]: e for e in results["energies"]}
     return [(site, found[site["label"]]) for site in results["sites"]]
@@ -106,7 +130,7 @@ def test_a_large_atom_goes_to_the_surface(at_a_surface, bundle):
 
 def test_a_large_atom_goes_to_a_void(bundle, tmp_path):
     results, outcome = segregation(
-        settings(bundle, VOID, sites={"max_distance_angstrom": 3}),
+        settings(bundle, VOID, sites={"max_distance_angstrom": 3, "width_angstrom": 3}),
         out=tmp_path / "out",
         console=QUIET,
     )

@@ -184,6 +184,9 @@ def show_forecast(
     bundle, dopants = _prepare(config)
     run = _open(config, bundle, out) if (out / CELLS).is_dir() else None
     plan = make_plan(config, dopants, edge_angstrom=_edge(config, bundle, run))
+    if not plan.tasks:
+        _show_nothing_to_relax(config, console)
+        return 0.0
     n_done = _count_done(config, bundle, plan, out) if run else 0
     by_size: dict[int, list[Atoms]] = {}
     for task in plan.tasks:
@@ -204,6 +207,21 @@ def show_forecast(
         highlight=False,
     )
     return hours
+
+
+def _show_nothing_to_relax(config: InteractionConfig, console: Console) -> None:
+    validation = config.validation
+    instead = (
+        "so nothing is computed"
+        if validation is None
+        else f"the validation alone is done, of {', '.join(validation.models)} with the cells of "
+        f"{validation.data}"
+    )
+    console.print(
+        "0 cells to relax, 0 min: pairs, vacancy_shells, triplets and convergence ask for none, "
+        + instead,
+        highlight=False, markup=False,
+    )  # fmt: skip
 
 
 def _prepare(config: InteractionConfig) -> tuple[Bundle, tuple[str, ...]]:

@@ -98,7 +98,8 @@ class Sites(StrictModel):
 
     max_distance_angstrom: float = Field(default=8.0, gt=0)
     """Sites within this distance of the boundary are tried, one of those that are alike, and one in
-    the middle of the crystal. The first place for "does E_seg go to zero": look at the last sites."""
+    the middle of the crystal; at least ``width_angstrom``. The first place for "does E_seg go to zero": look
+    at the last sites."""
     width_angstrom: float = Field(default=4.0, gt=0)
     """Sites within this distance count as the boundary where one number stands for it (the isotherm's
     fraction). The excess does not depend on it."""
@@ -114,6 +115,15 @@ class Sites(StrictModel):
     """Large hosts: sites far from all boundaries, where E_seg must be zero."""
     crystal_rmsd_cutoff: float = Field(default=PTM_RMSD_CUTOFF, gt=0, le=0.3)
     """Polyhedral template matching: a site is bcc where its neighbourhood deviates by less."""
+
+    @model_validator(mode="after")
+    def _all_of_the_boundary_is_tried(self) -> "Sites":
+        if self.max_distance_angstrom < self.width_angstrom:
+            raise ValueError(
+                f"expected a max_distance_angstrom of at least {self.width_angstrom:g} (width_angstrom), "
+                f"found {self.max_distance_angstrom:g}: sites of the boundary would be left out"
+            )
+        return self
 
 
 class Annealing(StrictModel):
@@ -151,7 +161,8 @@ class SphereSettings(StrictModel):
     host_fmax_ev_per_angstrom: float = Field(default=0.05, gt=0, le=0.5)
     """The whole host is minimised by LAMMPS until no force is larger, eV/Å."""
     host_max_steps: int = Field(default=1000, ge=1)
-    """Iterations that this may take; what is left is told. A host once minimised stays as it is."""
+    """Iterations that this may take; what is left is told. A host once minimised stays as it is: another
+    number needs another folder."""
     free_radius_angstrom: float = Field(default=6.0, gt=2.5)
     """Atoms within it relax, Å."""
     shell_angstrom: float | None = Field(default=None, gt=0)

@@ -106,7 +106,7 @@ def choose_sites(
     Raises
     ------
     DataError
-        If there is no boundary, or nothing of the host is far enough from it.
+        If there is no boundary, or nothing of the host is far enough from it or near enough to it.
     """
     geometry = site_geometry(
         host.atoms,
@@ -126,7 +126,10 @@ def choose_sites(
     else:
         names = alike_sites(host.atoms, tolerance_angstrom=settings.tolerance_angstrom)
         is_reference = names == names[middle]  # zero by definition
-        groups = _alike(names, np.where(is_reference, np.inf, distances), nearest, settings)
+        others = np.where(is_reference, np.inf, distances)
+        groups = _alike(names, others, nearest, settings)
+        if groups.max() < 0:
+            raise _no_sites(host, float(others[nearest == 0].min()), settings)
     sites = []
     for number in range(groups.max() + 1):
         members = np.flatnonzero(groups == number)
@@ -179,6 +182,19 @@ def centred(host: Host, settings: Sites) -> Host:
         near = gaps[np.abs(gaps) <= settings.width_angstrom]
         planes.append((plane + (float(near.mean()) if len(near) else 0.0)) % period)
     return replace(host, plane_fractions=tuple(plane / period for plane in planes))
+
+
+def _no_sites(host: Host, nearest_angstrom: float, settings: Sites) -> DataError:
+    if np.isinf(nearest_angstrom):
+        return DataError(
+            f"{host.name}: expected sites that differ from those in the middle, found all alike: a crystal "
+            "without a boundary"
+        )
+    return DataError(
+        f"{host.name}: expected sites within {settings.max_distance_angstrom:g} Å of the boundary "
+        f"(sites.max_distance_angstrom), found the nearest at {nearest_angstrom:.2f} Å. Give a larger "
+        "distance"
+    )
 
 
 def _distances(host: Host, geometry: SiteGeometry) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
