@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from moalloy_md.analysis.ovito_support import OVITO_REQUIREMENT
 from moalloy_md.errors import MoAlloyError
 from moalloy_md.lammps import installation
 from moalloy_md.lammps.installation import torch_plugin as plugin_place
@@ -189,6 +190,7 @@ def test_requirements_are_those_of_pyproject(pytestconfig):
 
     names = {Requirement(text).name for text in project["dependencies"]}
     assert set(doctor_machine.package_versions()) == names
+    assert OVITO_REQUIREMENT in project["dependencies"]
 
 
 def test_python_too_old(monkeypatch):
