@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from moalloy_md.errors import RunDirectoryError
 from moalloy_md.lammps.frames import frame_files, read_frame
 from moalloy_md.lammps.inputs import input_file
 from moalloy_md.lammps.run import OnRow, VariableValue, run_lammps
 from moalloy_md.lammps.single_point import write_structure
 from moalloy_md.rundir import replacing
 from moalloy_md.workflows.progress_bar import progress_bar
-from moalloy_md.workflows.segregation.config import Annealing
+from moalloy_md.workflows.segregation.config import Annealing, SphereSettings
 from moalloy_md.workflows.segregation.host import Host
 from moalloy_md.workflows.simulate.config import BundlePotential
 from moalloy_md.workflows.simulate.potential import resolve_potential
@@ -26,6 +28,48 @@ _SCALED = {"no": "fixed", "normal": "z", "all": "iso"}
 
 #: Steps of an annealing between frames.
 _FRAME_INTERVAL = 500
+
+
+def minimisation_settings(spheres: SphereSettings, *, is_large: bool) -> dict[str, Any]:
+    """Return the settings that a host is minimised with, once: they are kept beside its energy."""
+    settings: dict[str, Any] = {"is_large": is_large}
+    if is_large:
+        settings |= spheres.model_dump(include={"host_fmax_ev_per_angstrom", "host_max_steps"})
+    return settings
+
+
+def refuse_another_minimisation(
+    recorded: Mapping[str, Any] | None, settings: Mapping[str, Any], *, out: Path
+) -> None:
+    """Refuse settings that a host which is there already was not minimised with.
+
+    Parameters
+    ----------
+    recorded
+        What `minimisation_settings` returned for it; None of a version that did not write it down.
+    settings
+        What it returns now.
+    out
+        Run directory.
+
+    Raises
+    ------
+    RunDirectoryError
+        If they differ.
+    """
+    if recorded is None or recorded == settings:
+        return
+    if recorded["is_large"] != settings["is_large"]:
+        sizes = {True: "a large one, by LAMMPS", False: "a whole cell of few atoms"}
+        raise RunDirectoryError(
+            f"{out}: its host was relaxed as {sizes[recorded['is_large']]}, and spheres.above_atoms now "
+            f"makes it {sizes[settings['is_large']]}. Give the old value to go on, or choose another folder"
+        )
+    key = next(key for key in settings if recorded.get(key) != settings[key])
+    raise RunDirectoryError(
+        f"{out}: its host was minimised with spheres.{key} = {recorded.get(key)}, now asked to go on with "
+        f"{settings[key]}. Give the old value to go on, or choose another folder to start anew"
+    )
 
 
 @dataclass(frozen=True)

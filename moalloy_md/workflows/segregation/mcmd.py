@@ -21,6 +21,7 @@ from moalloy_md.lammps.frames import frame_files, read_frame
 from moalloy_md.lammps.logs import read_run
 from moalloy_md.lammps.single_point import write_structure
 from moalloy_md.rundir import replacing
+from moalloy_md.units import ANGSTROM2_PER_NM2
 from moalloy_md.workflows.segregation.config import HybridMonteCarlo, SegregationConfig
 from moalloy_md.workflows.segregation.host import Host
 from moalloy_md.workflows.segregation.sites import ChosenSites
@@ -30,7 +31,6 @@ from moalloy_md.workflows.simulate.run import SimulationRun, read_plan, results,
 from moalloy_md.workflows.simulate.workflow import Topic, plan_costs, simulate
 
 FOLDER = "mcmd"
-_NM2 = 100.0  # Å² in nm²
 #: An atom that is farther from where it started than this part of the cubic edge has left its site:
 #: half the distance of nearest neighbours.
 _LEFT = 0.5 * np.sqrt(3) / 2
@@ -155,7 +155,21 @@ class Hybrid:
                         "n_dopants": self.n_dopants,
                     },
                     evaluations_per_step=1 + (settings.swaps + 1) / settings.swap_every,
+                    analysis=self._analysis,
                 )
+
+    @property
+    def _analysis(self) -> dict[str, Any]:
+        """Settings that decide which sites are told apart, and how the profile is cut."""
+        sites = self._config.sites.model_dump(
+            include={
+                "max_distance_angstrom", "width_angstrom", "tolerance_angstrom", "crystal_rmsd_cutoff"
+            }
+        )  # fmt: skip
+        return {
+            **{f"sites.{key}": value for key, value in sites.items()},
+            "mcmd.bin_angstrom": self._settings.bin_angstrom,
+        }
 
     def _start(self, dopant: str, label: str) -> Atoms:
         atoms = self.atoms.copy()
@@ -204,7 +218,7 @@ class Hybrid:
     def area_nm2(self) -> float:
         """Of all boundaries of the cell, nm²."""
         area = np.linalg.norm(np.cross(self.atoms.cell[0], self.atoms.cell[1]))
-        return float(area) * self._host.n_boundaries / _NM2
+        return float(area) * self._host.n_boundaries / ANGSTROM2_PER_NM2
 
     @property
     def edges_angstrom(self) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from moalloy_md.analysis.isotherms import boundary_energy_change, closed_filling
 from moalloy_md.analysis.segregation import MIN_ENERGIES, fit_skew_normal
 from moalloy_md.errors import DataError
 from moalloy_md.rundir import write_csv, write_json
-from moalloy_md.units import J_PER_M2_PER_EV_A2
+from moalloy_md.units import ANGSTROM2_PER_NM2, J_PER_M2_PER_EV_A2
 from moalloy_md.workflows.segregation.config import SegregationConfig
 from moalloy_md.workflows.segregation.energies import Energies
 from moalloy_md.workflows.segregation.host import Host
@@ -21,7 +21,6 @@ from moalloy_md.workflows.segregation.sites import ChosenSites, Site
 
 RESULTS = "segregation.json"
 
-_NM2 = 100.0  # Å² in nm²
 #: Temperatures of the curve beside Monte Carlo, K: from the first to near the melting point.
 _CURVE_K = (300.0, 2700.0)
 #: Energies that should be zero, or equal, and are not by more, are told (eV).
@@ -159,7 +158,7 @@ def _isotherm(
             if area is not None:
                 # the sites are those of one boundary
                 every = site_filling(content, sites.energies_ev, temperature).site_fractions
-                row["excess_per_nm2"] = float((every - content).sum() / area * _NM2)
+                row["excess_per_nm2"] = float((every - content).sum() / area * ANGSTROM2_PER_NM2)
                 change = boundary_energy_change(
                     content, sites.energies_ev, temperature, area_angstrom2=area
                 )
@@ -177,9 +176,9 @@ def _with_volume(chosen: ChosenSites, energies: Energies, dopant: str) -> dict[s
         for site in chosen.sites
         if site.volume_angstrom3 is not None
     ]
-    if len(pairs) < 4:
+    volumes, values = np.array(pairs or [(0.0, 0.0)]).T
+    if len(pairs) < 4 or not (np.ptp(volumes) and np.ptp(values)):
         return None
-    volumes, values = np.array(pairs).T
     found = spearmanr(volumes, values)
     slope = np.polyfit(volumes, values, 1)[0]
     return {
@@ -237,7 +236,9 @@ def _beside_isotherm(
         return result
 
     here = fractions(run["temperature_k"])
-    found = {key: value for key, value in run.items() if key not in {"elements", "watch"}}
+    found = {
+        key: value for key, value in run.items() if key not in {"analysis", "elements", "watch"}
+    }
     if "profile" in run:
         found["profile"] = {**run["profile"], "isotherm": hybrid.in_bins(here)}
         excess = (here - here[far].mean()).sum() / hybrid.area_nm2

@@ -13,8 +13,8 @@ from moalloy_md.analysis.segregation import boundary_energy
 from moalloy_md.bundle import Bundle, open_bundle
 from moalloy_md.config import DType
 from moalloy_md.errors import ConfigError, DataError
-from moalloy_md.lammps.single_point import is_turned_for_lammps
 from moalloy_md.rundir import RunDirectory, now, open_run, sha256
+from moalloy_md.structures.lammps_data import is_turned_for_lammps
 from moalloy_md.units import GPA_PER_EV_A3
 from moalloy_md.workflows.bundle_calculator import (
     bundle_calculator,
@@ -33,7 +33,11 @@ from moalloy_md.workflows.segregation.host import (
     relax_host,
     write_host,
 )
-from moalloy_md.workflows.segregation.large_host import HostRelaxation
+from moalloy_md.workflows.segregation.large_host import (
+    HostRelaxation,
+    minimisation_settings,
+    refuse_another_minimisation,
+)
 from moalloy_md.workflows.segregation.mcmd import Hybrid
 from moalloy_md.workflows.segregation.results import collect, write_results
 from moalloy_md.workflows.segregation.sites import ChosenSites, centred, choose_sites
@@ -86,7 +90,7 @@ def segregation(
     DataError
         If there is no boundary, or no bulk between the boundaries.
     RunDirectoryError
-        If `out` holds something else, or another host or model.
+        If `out` holds something else, or another host or model, or a host minimised otherwise.
     MoAlloyError
         If the host or a cell cannot be relaxed.
     """
@@ -176,6 +180,9 @@ class Work:
         """Refuse what can be refused before any work; errors as `segregation`."""
         self.bundle.check((self.config.element, *self.config.dopants))
         self.unrelaxed  # noqa: B018  a boundary that cannot be built
+        # without the lock: a job may be at work there
+        recorded = (RunDirectory(self.out).result("host") or {}).get("minimisation")
+        refuse_another_minimisation(recorded, self._minimisation, out=self.out)
         if self.config.mcmd is not None and self.is_large:
             raise ConfigError(
                 f"mcmd: expected a host of up to {self.config.spheres.above_atoms} atoms, whose sites "
@@ -290,9 +297,18 @@ class Work:
             host, force = self._relaxed()
             write_host(host, file)
             self.run.finish_step(
-                "host", {"energy_ev": self._energy(host), "max_force_ev_per_angstrom": force}
+                "host",
+                {
+                    "energy_ev": self._energy(host),
+                    "max_force_ev_per_angstrom": force,
+                    "minimisation": self._minimisation,
+                },
             )
         return centred(read_host(self.unrelaxed, file), self.config.sites)
+
+    @property
+    def _minimisation(self) -> dict[str, Any]:
+        return minimisation_settings(self.config.spheres, is_large=self.is_large)
 
     def _relaxed(self) -> tuple[Host, float]:
         """Relax the host; also the largest force that is left, eV/Å."""
@@ -361,7 +377,7 @@ class Work:
         )
 
     @property
-    def _host_step(self) -> dict[str, float]:
+    def _host_step(self) -> dict[str, Any]:
         return dict(self.run.result("host") or {})
 
     @property
