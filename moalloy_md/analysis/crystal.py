@@ -15,6 +15,8 @@ from moalloy_md.errors import DataError
 #: Largest deviation from the ideal neighbourhood, relative to the neighbour distance, at which an
 #: atom still counts as crystalline; the value that OVITO suggests.
 PTM_RMSD_CUTOFF = 0.1
+#: The same of a crystal that is hot: near melting, the other would count its vibrating atoms as disordered.
+HOT_PTM_RMSD_CUTOFF = 0.15
 #: Neighbourhoods that are told apart.
 STRUCTURES = ("bcc", "fcc", "hcp", "other")
 

@@ -17,6 +17,8 @@ from moalloy_md.analysis.statistics import (
 from moalloy_md.errors import DataError
 from moalloy_md.units import BAR_PER_EV_A3_LAMMPS
 
+#: Samples that a window of a ramp needs: two are taken by the line through them.
+MIN_WINDOW_SAMPLES = 4
 #: Temperatures from which on a parabola is fitted instead of a line: one degree of freedom is left.
 _PARABOLA_FROM = 4
 
@@ -282,7 +284,7 @@ def window_means(positions: ArrayLike, series: ArrayLike, *, edges: Sequence[flo
     for low, high in pairwise(edges):
         inside = (place >= low) & (place < high)
         n = int(inside.sum())
-        if n < 4:
+        if n < MIN_WINDOW_SAMPLES:
             continue
         middle = (low + high) / 2
         line = np.polyfit(place[inside] - middle, values[inside], 1)

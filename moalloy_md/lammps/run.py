@@ -141,11 +141,18 @@ def _command(
     # would come in lumps.
     command += ["-log", "log.lammps", "-nonbuf", "-nocite"]
     for name, value in variables.items():
-        command += ["-var", name, _variable_text(name, value, run_dir)]
+        command += ["-var", name, variable_text(name, value, run_dir)]
     return command
 
 
-def _variable_text(name: str, value: VariableValue, run_dir: Path) -> str:
+def variable_text(name: str, value: VariableValue, run_dir: Path) -> str:
+    """Return a variable as ``lmp -var`` is given it, in a run in `run_dir`.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be given to LAMMPS.
+    """
     if not re.fullmatch(r"\w+", name):
         raise ConfigError(
             f"expected a LAMMPS variable name of letters, digits and underscores, found {name!r}"

@@ -46,7 +46,7 @@ def composition(name, runs, counts=None):
 
 
 def results(*compositions):
-    return ThermalResults("Mo", compositions, {}, {})
+    return ThermalResults("Mo", compositions, {}, {}, crystal_rmsd_cutoff=0.15)
 
 
 @pytest.fixture

@@ -2,13 +2,19 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from support.thermal import VANADIUM, settings
 
 from moalloy_md.config import validate
 from moalloy_md.errors import RunDirectoryError
+from moalloy_md.lammps.inputs import input_file
+from moalloy_md.lammps.logs import read_run
 from moalloy_md.workflows.simulate.plan import read_status
 from moalloy_md.workflows.simulate.workflow import plan_costs
 from moalloy_md.workflows.sro.config import SroConfig
@@ -132,6 +138,26 @@ def test_what_may_grow_still_grows(out):
     assert {t: run["steps"] for t, run in one.runs.items()} == {300.0: 2000, 400.0: 2000}
 
 
+def test_the_manifest_names_the_variables_to_run_it_by_hand(out, tmp_path):
+    """The input with them, in an empty folder, goes through the same states."""
+    folder = out / "runs" / "Fe4" / "npt-300K"
+    variables = json.loads((folder / "manifest.json").read_text())["variables"]
+    assert {"structure", "elements", "style", "potential", "restart_interval", "steps"} <= set(
+        variables
+    )
+    variables["steps"] = "100"
+    lmp = Path(sys.executable).with_name("lmp")  # as a user starts it
+    command = [str(lmp), "-in", str(input_file("in.npt")), "-log", "none"]
+    for name, value in variables.items():
+        command += ["-var", name, value]
+    by_hand = tmp_path / "hand"
+    by_hand.mkdir()
+    subprocess.run(command, cwd=by_hand, check=True, capture_output=True, timeout=60)
+    np.testing.assert_allclose(
+        read_run(by_hand).column("PotEng"), read_run(folder).column("PotEng")[:11], rtol=1e-9
+    )
+
+
 # ---- settings of the analysis ------------------------------------------------------------------------
 
 
@@ -148,6 +174,33 @@ def test_settings_of_the_analysis_make_the_results_anew_from_the_frames(out):
     assert json.loads((out / "thermal.json").read_text()) == first
     assert of_lammps(out) == logs
     assert back.done == found.done
+
+
+def test_the_cutoff_of_the_crystal_is_a_setting_and_stands_beside_the_numbers(out):
+    """As `moalloy analyze structure` counts with the same one."""
+    from moalloy_md.analysis.crystal import crystal_series
+    from moalloy_md.lammps.frames import frame_files
+
+    for cutoff in (0.15, 0.04):
+        config = settings(**SMALL, crystal_rmsd_cutoff=cutoff)
+        _, results = thermal(config, out=out, console=QUIET, only="Fe4/npt")
+        ours = results.compositions[0].runs[300.0]["quantities"]["bcc_fraction"]["mean"]
+        frames = frame_files(out / "runs" / "Fe4" / "npt-300K")
+        assert ours in [
+            pytest.approx(crystal_series(frames[first:], rmsd_cutoff=cutoff).bcc.mean())
+            for first in range(len(frames))  # without the start that is not in equilibrium
+        ]
+        assert json.loads((out / "thermal.json").read_text())["crystal_rmsd_cutoff"] == cutoff
+        assert (ours > 0.9) == (cutoff == 0.15)
+
+
+def test_a_ramp_of_few_frames_is_told_as_such():
+    from moalloy_md.analysis.thermal import window_means
+    from moalloy_md.workflows.thermal.analysis import _loses_bcc
+
+    few = window_means([300, 400, 500], [1.0, 1.0, 1.0], edges=[250, 550])
+    assert _loses_bcc(few, 300.0)["note"].startswith("fewer than 4 frames in each window: lower")
+    assert "not looked at" in _loses_bcc(None, 300.0)["note"]
 
 
 def test_results_of_earlier_versions_are_analysed_anew(out):

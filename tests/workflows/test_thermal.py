@@ -62,6 +62,11 @@ def one_thread():
         ({"ramp": {"start": 900}}, "did you mean 'start_k'"),
         ({"dump_interval": 25}, "a multiple of thermo_interval .10., found 25"),
         ({"lattice": "fcc"}, "lattice: expected bcc, found fcc"),
+        (
+            {"dump_interval": 50, "ramp": {"steps": 1000}},
+            "windows of 4 frames at least, found 1 in each of 20 .1000 steps, dump_interval 50.",
+        ),
+        ({"crystal_rmsd_cutoff": 0}, "crystal_rmsd_cutoff"),
         ({"potential": {"kind": "bundel"}}, "did you mean bundle"),
         ({"potential": {"kind": "lammps", "style": "eam", "files": []}}, "files"),
         ({"slurm": {"partiton": "gpu"}}, "did you mean 'partition'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from moalloy_md.errors import DataError, MoAlloyError
-from moalloy_md.lammps.run import OnRow, VariableValue
+from moalloy_md.lammps.run import OnRow, VariableValue, variable_text
 from moalloy_md.rundir import (
     RunDirectory,
     as_json,
@@ -155,7 +155,9 @@ def do_run(out: Path, run: SimulationRun, start: Start, *, watch: OnRow | None =
 
     def work(directory: RunDirectory) -> None:
         if before is None:
-            directory.update_manifest(settings=run.settings)
+            variables = lammps_variables(out, run, start)
+            given = {name: variable_text(name, x, folder) for name, x in variables.items()}
+            directory.update_manifest(settings=run.settings, variables=given)
             found = _do(out, folder, run, start, watch)
         else:
             found = _analysed_anew(folder, replace(run, steps=before["steps"]), start)

@@ -18,6 +18,7 @@ from moalloy_md.analysis.statistics import (
     estimate_mean,
 )
 from moalloy_md.analysis.thermal import (
+    MIN_WINDOW_SAMPLES,
     enthalpy_series,
     fluctuation_heat_capacity,
     window_means,
@@ -39,8 +40,6 @@ from moalloy_md.workflows.thermal.config import ThermalConfig
 
 FloatArray = NDArray[np.float64]
 
-#: As OVITO suggests near melting: 0.1 would count hot bcc atoms as disordered.
-PTM_RMSD_CUTOFF = 0.15
 #: A crystal that has less bcc than this has melted or turned into something else.
 MIN_BCC = 0.5
 #: Atoms whose paths are followed at most: their mean is known well enough, and memory is bounded.
@@ -186,7 +185,7 @@ def _structure(
 ) -> tuple[dict[str, Quantity], dict[str, Any], list[str]]:
     """Return fractions of crystal structures, g(r), and what is to be said about them."""
     try:
-        crystal = crystal_series(frames, rmsd_cutoff=PTM_RMSD_CUTOFF)
+        crystal = crystal_series(frames, rmsd_cutoff=config.crystal_rmsd_cutoff)
         parts = np.array_split(np.arange(len(frames)), min(_RDF_PARTS, len(frames)))
         curves = [
             radial_distribution(
@@ -239,7 +238,7 @@ def _ramp(
     }
     warnings: list[str] = []
     try:
-        crystal = crystal_series(frame_files(folder), rmsd_cutoff=PTM_RMSD_CUTOFF)
+        crystal = crystal_series(frame_files(folder), rmsd_cutoff=config.crystal_rmsd_cutoff)
         places = start + (end - start) * crystal.steps / run.steps
         windows["bcc_fraction"] = window_means(places, crystal.bcc, edges=edges)
     except OvitoError as missing:
@@ -257,8 +256,13 @@ def _ramp(
 
 def _loses_bcc(bcc: Any, width: float) -> Quantity:
     """Return where a ramp's crystal is bcc no longer, ± half a window."""
-    if bcc is None or len(bcc.positions) == 0:
+    if bcc is None:
         return {"value": None, "note": "the crystal structure was not looked at"}
+    if len(bcc.positions) == 0:
+        return {
+            "value": None,
+            "note": f"fewer than {MIN_WINDOW_SAMPLES} frames in each window: lower dump_interval or n_windows",
+        }
     below = np.flatnonzero(bcc.values < MIN_BCC)
     if len(below) == 0:
         return {"value": None, "note": f"bcc up to {bcc.positions[-1] + width / 2:.0f} K"}

@@ -2,6 +2,8 @@
 
 from pydantic import Field, model_validator
 
+from moalloy_md.analysis.crystal import HOT_PTM_RMSD_CUTOFF
+from moalloy_md.analysis.thermal import MIN_WINDOW_SAMPLES
 from moalloy_md.config import StrictModel, TemperaturesK
 from moalloy_md.elements import ChemicalSymbol
 from moalloy_md.workflows.simulate.alloy_config import AlloyConfig
@@ -45,9 +47,26 @@ class ThermalConfig(AlloyConfig):
     """A heating ramp for each composition; none where null."""
     rdf_cutoff_angstrom: float = Field(default=8.0, gt=2.0)
     """Largest distance of the radial distribution function, Å."""
+    crystal_rmsd_cutoff: float = Field(default=HOT_PTM_RMSD_CUTOFF, gt=0, le=0.3)
+    """Polyhedral template matching: an atom is bcc where its neighbourhood deviates by less. `moalloy analyze
+    structure` takes 0.1 unless told, which counts many vibrating atoms of a hot crystal as disordered."""
 
     @model_validator(mode="after")
     def _lattice_is_bcc(self) -> "ThermalConfig":
         if self.lattice != "bcc":
             raise ValueError(f"lattice: expected bcc, found {self.lattice}")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_hold_frames(self) -> "ThermalConfig":
+        if self.ramp is None:
+            return self
+        per_window = self.ramp.steps / self.dump_interval / self.ramp.n_windows
+        if per_window < MIN_WINDOW_SAMPLES:
+            raise ValueError(
+                f"ramp.n_windows: expected windows of {MIN_WINDOW_SAMPLES} frames at least, found "
+                f"{per_window:.3g} in each of {self.ramp.n_windows} ({self.ramp.steps} steps, "
+                f"dump_interval {self.dump_interval}): their bcc fraction would not be known. Lower "
+                "n_windows or dump_interval, or give more ramp.steps"
+            )
         return self

@@ -115,6 +115,8 @@ class ThermalResults:
     """By run."""
     watch: dict[str, dict[str, Any]]
     """What was seen while they ran, by run."""
+    crystal_rmsd_cutoff: float
+    """What the bcc fractions were counted with."""
 
     def differences(self) -> list[dict[str, Any]]:
         """Return each quantity of each other composition less the first's at the same temperature.
@@ -178,6 +180,7 @@ def collect(config: ThermalConfig, finished: Sequence[dict[str, Any]]) -> Therma
         compositions=tuple(compositions),
         warnings={entry["name"]: entry["warnings"] for entry in finished if entry["warnings"]},
         watch={entry["name"]: entry["watch"] for entry in finished},
+        crystal_rmsd_cutoff=config.crystal_rmsd_cutoff,
     )
 
 
@@ -206,6 +209,7 @@ def as_dict(results: ThermalResults) -> dict[str, Any]:
     """Return plain values, ready for JSON; g(r) included."""
     return {
         "host": results.host,
+        "crystal_rmsd_cutoff": results.crystal_rmsd_cutoff,
         "compositions": {
             c.name: {
                 "counts": c.counts,

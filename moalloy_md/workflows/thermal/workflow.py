@@ -106,7 +106,10 @@ def _runs_of(config: ThermalConfig, common: SimulationRun) -> Iterator[Simulatio
                 "seed": seed_of(name, config.seed),
             },
             about={**common.about, "kind": "npt", "temperature_k": temperature},
-            analysis={"rdf_cutoff_angstrom": config.rdf_cutoff_angstrom},
+            analysis={
+                "rdf_cutoff_angstrom": config.rdf_cutoff_angstrom,
+                "crystal_rmsd_cutoff": config.crystal_rmsd_cutoff,
+            },
         )
     if config.ramp is not None:
         yield _ramp(config, config.ramp, common)
@@ -129,7 +132,10 @@ def _ramp(config: ThermalConfig, ramp: Ramp, common: SimulationRun) -> Simulatio
             "ramp.end_k": ramp.end_k,
             "ramp.steps": ramp.steps,
         },
-        analysis={"ramp.n_windows": ramp.n_windows},
+        analysis={
+            "ramp.n_windows": ramp.n_windows,
+            "crystal_rmsd_cutoff": config.crystal_rmsd_cutoff,
+        },
     )
 
 
