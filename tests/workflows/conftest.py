@@ -1,0 +1,62 @@
+"""A study that the files of tests of studies share, one for each file: some tests change it."""
+
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from ase.io import write
+from rich.console import Console
+from support.trainings import cells
+
+from moalloy_md.workflows.study.workflow import run_study
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Trainings of a test file on one thread."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny(one_thread, emt_training, tmp_path_factory):
+    """A study of trainings of one epoch; one of its sizes has no foundation at first."""
+    folder = tmp_path_factory.mktemp("study")
+    images = cells(8, 31, symbols=("Ni", "Cu")) + cells(6, 32, symbols=("Ni", "Al"))
+    write(folder / "data.extxyz", images)
+    fit = {"max_epochs": 1, "batch_size": 2}
+    content = {
+        "data": str(folder / "data.extxyz"),
+        "device": "cpu",
+        "paradigms": {
+            "zero-shot": {"kind": "zero-shot"},
+            "tuned": {"kind": "fine-tune", "optimisation": fit},
+            "refined": {"kind": "refine", "optimisation": fit},
+        },
+        "sizes": {
+            "good": {"foundation": str(emt_training[1].model)},
+            "late": {"foundation": str(folder / "late.model")},
+        },
+        "protocols": {
+            "iid": {"protocol": "iid", "repeats": 1},
+            "new": {"protocol": "new-elements", "elements": ["Al"], "test_fraction": 0.3},
+        },
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(content))
+    found = run_study(folder / "study.yaml", out=folder / "out", only="iid", console=QUIET)
+    again = run_study(
+        folder / "study.yaml", out=folder / "out", only="new/00/tuned/good", console=QUIET
+    )
+    last = run_study(
+        folder / "study.yaml", out=folder / "out", only="new/00/refined/good", console=QUIET
+    )
+    return SimpleNamespace(folder=folder, out=folder / "out", runs=(found, again, last))
+
+
+@pytest.fixture(scope="module")
+def without_al(tiny):
+    """A foundation that does not know Al."""
+    return tiny.out / "runs/new/00/tuned/good/train/model.model"
