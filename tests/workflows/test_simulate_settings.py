@@ -81,6 +81,13 @@ def of_lammps(out):
             r"ramp\.end_k was 900\.0 and is now 3000\.0, after Fe4/ramp was begun with the old value",
         ),
         ({"ramp": {**RAMP, "start_k": 200}}, r"ramp\.start_k was 300\.0 and is now 200\.0"),
+        (
+            {
+                "ramp": {**RAMP, "start_k": 200},
+                "compositions": {"Fe4": {"Fe": 0.037}},
+            },  # as many atoms
+            r"ramp\.start_k was 300\.0",
+        ),
         ({"ramp": {**RAMP, "steps": 2000}}, r"ramp\.steps was 1000 and is now 2000"),
     ],
 )

@@ -9,7 +9,7 @@ from moalloy_md.errors import RunDirectoryError
 from moalloy_md.rundir import MANIFEST, as_json, first_difference, read_json
 from moalloy_md.workflows.simulate.run import RESULTS, RUNS, SimulationRun, Start, identity
 
-_PLAN = ".plan"
+_PLAN, _COMPOSITIONS = ".plan", "compositions"
 
 
 def place_runs(
@@ -80,7 +80,7 @@ def refuse_changed_settings(
         return
     what, names = next(iter(changed.items()))
     more = f" and {len(names) - 1} more were" if len(names) > 1 else " was"
-    other = "give the new composition another name; or " if what.startswith("compositions") else ""
+    other = "give the new composition another name; or " if what.startswith(_COMPOSITIONS) else ""
     raise RunDirectoryError(
         f"{out}: {what}, after {names[0]}{more} begun with the old value. Give the old value back; or "
         f"{other}choose another folder; or remove the folders of these runs in {out / RUNS} to do them "
@@ -96,12 +96,15 @@ def _said(
 ) -> str:
     """Say what differs by the keys of the settings; of earlier versions' runs, what they recorded."""
     key, old, new = different
-    named = as_json(run.settings)
-    for setting in named if settings is not None else ():
-        if settings is not None and settings.get(setting) != named[setting]:
-            return f"{setting} was {settings.get(setting)!r} and is now {named[setting]!r}"
+    for setting, value in as_json(run.settings).items():
+        # a composition that gives the same atoms is not what differs
+        is_composition = setting.startswith(_COMPOSITIONS)
+        if settings is None or settings.get(setting) == value:
+            continue
+        if is_composition == (key == "structure_sha256"):
+            return f"{setting} was {settings.get(setting)!r} and is now {value!r}"
     if key == "structure_sha256":
         key, old, new = "the starting structure", old[:12], new[:12]
         if (folder / RESULTS).exists() and (counts := read_json(folder / RESULTS).get("counts")):
-            key, old, new = "compositions (atoms)", counts, run.about.get("counts")
+            key, old, new = f"{_COMPOSITIONS} (atoms)", counts, run.about.get("counts")
     return f"{key} was {old!r} and is now {new!r}"
