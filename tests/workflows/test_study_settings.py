@@ -67,6 +67,27 @@ def test_settings_of_runs_that_were_begun_do_not_change(tiny, tmp_path, change, 
     assert files_below(out) == before
 
 
+@pytest.mark.parametrize(("committee", "message"), [(None, None), (3, "committee was not given")])
+def test_settings_that_are_newer_than_a_run_had_their_defaults(tiny, tmp_path, committee, message):
+    """An upgrade must not end a study of weeks, nor let a new setting in under old numbers."""
+    out = tmp_path / "out"
+    shutil.copytree(tiny.out, out)
+    for path in (out / "runs").rglob("manifest.json"):
+        content = json.loads(path.read_text())
+        if "settings" in content:
+            del content["settings"]["paradigms"]["committee"]
+            path.write_text(json.dumps(content))
+    file = changed_study(
+        tiny, tmp_path, lambda c: c["paradigms"]["tuned"].update(committee=committee)
+    )
+    if message is None:
+        found = run_study(file, out=out, only="iid/00/tuned/good", console=QUIET)
+        assert found.done == ("iid/00/tuned/good",)
+    else:
+        with pytest.raises(RunDirectoryError, match=message):
+            run_study(file, out=out, console=QUIET)
+
+
 def test_a_setting_does_not_change_by_taking_a_paradigm_out_and_in_again(tiny, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(tiny.out, out)

@@ -4,13 +4,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from moalloy_md.errors import RunDirectoryError
 from moalloy_md.rundir import MANIFEST, read_json
-from moalloy_md.workflows.study.config import StudyConfig
+from moalloy_md.workflows.study.config import Folds, Paradigm, Size, StudyConfig
 from moalloy_md.workflows.study.plan import RUNS, STUDY, Run, read_study
 
 #: Where the manifest of a run has its settings.
 SETTINGS = "settings"
+
+#: What reads each section.
+_SECTIONS: dict[str, TypeAdapter[Any]] = {
+    "paradigms": TypeAdapter(Paradigm),
+    "sizes": TypeAdapter(Size),
+    "protocols": TypeAdapter(Folds),
+}
 
 #: How many folds a protocol has: more of them leave those that were done as they are.
 _MAY_GROW = {"repeats", "train_fractions", "held_out"}
@@ -72,12 +81,28 @@ def _settings_before(out: Path, run: Run) -> dict[str, Any] | None:
         return None
     recorded = read_json(folder / MANIFEST).get(SETTINGS)
     if recorded is not None:
-        return dict(recorded)
+        return _with_defaults(recorded)
     if not (out / STUDY).exists():
         return None
     config, runs = read_study(out)  # of a version that did not record them
     old = next((other for other in runs if other.name == run.name), None)
     return None if old is None else run_settings(config, old)
+
+
+def _with_defaults(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the settings that are newer than a run their defaults, which is what it was done with.
+
+    Those that this version refuses stay as they are.
+    """
+    found = {}
+    for section, adapter in _SECTIONS.items():
+        try:
+            settings = adapter.validate_python(recorded[section])
+        except ValidationError:
+            found[section] = recorded[section]
+        else:
+            found[section] = settings.model_dump(mode="json")
+    return found
 
 
 def _has_work(folder: Path) -> bool:
@@ -86,13 +111,12 @@ def _has_work(folder: Path) -> bool:
 
 
 def _change(old: Mapping[str, Any], new: Mapping[str, Any], run: Run) -> str | None:
-    """Say which setting differs; those that an earlier version did not have are not compared."""
+    """Say which setting differs."""
     names = {"protocols": run.protocol, "sizes": run.size, "paradigms": run.paradigm}
     for section, name in names.items():
-        for key, value in old[section].items():
-            path = f"{section}.{name}.{key}"
-            if found := _difference(value, new[section].get(key), path):
-                return found
+        before = {key: old[section][key] for key in old[section] if key not in _MAY_GROW}
+        if found := _difference(before, new[section], f"{section}.{name}"):
+            return found
     return None
 
 
