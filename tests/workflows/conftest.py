@@ -1,4 +1,4 @@
-"""A study that the files of tests of studies share, one for each file: some tests change it."""
+"""A study that the files of tests of studies share: who changes it takes a copy."""
 
 from types import SimpleNamespace
 
@@ -21,9 +21,9 @@ def one_thread():
         yield
 
 
-@pytest.fixture(scope="module")
-def tiny(one_thread, emt_training, tmp_path_factory):
-    """A study of trainings of one epoch; one of its sizes has no foundation at first."""
+@pytest.fixture(scope="session")
+def trained_study(emt_training, tmp_path_factory):
+    """A study of trainings of one epoch; one of its sizes has no foundation."""
     folder = tmp_path_factory.mktemp("study")
     images = cells(8, 31, symbols=("Ni", "Cu")) + cells(6, 32, symbols=("Ni", "Al"))
     write(folder / "data.extxyz", images)
@@ -46,14 +46,19 @@ def tiny(one_thread, emt_training, tmp_path_factory):
         },
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(content))
-    found = run_study(folder / "study.yaml", out=folder / "out", only="iid", console=QUIET)
-    again = run_study(
-        folder / "study.yaml", out=folder / "out", only="new/00/tuned/good", console=QUIET
-    )
-    last = run_study(
-        folder / "study.yaml", out=folder / "out", only="new/00/refined/good", console=QUIET
-    )
-    return SimpleNamespace(folder=folder, out=folder / "out", runs=(found, again, last))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        runs = [
+            run_study(folder / "study.yaml", out=folder / "out", only=only, console=QUIET)
+            for only in ("iid", "new/00/tuned/good", "new/00/refined/good")
+        ]
+    return SimpleNamespace(folder=folder, out=folder / "out", runs=runs)
+
+
+@pytest.fixture(scope="module")
+def tiny(one_thread, trained_study):
+    """That study, and one thread for what the tests train besides."""
+    return trained_study
 
 
 @pytest.fixture(scope="module")

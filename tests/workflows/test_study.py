@@ -1,6 +1,7 @@
 """Studies: a tiny one from end to end, runs that fail or are killed, committees, the report."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -181,18 +182,25 @@ def test_report_says_what_the_runs_say(tiny):
         assert (folder / name).stat().st_size > 0
 
 
-def test_the_same_command_retries_what_failed_and_nothing_else(tiny, emt_training):
-    before = {path: path.stat().st_mtime_ns for path in (tiny.out / "runs").rglob("metrics.json")}
-    (tiny.folder / "late.model").write_bytes(emt_training[1].model.read_bytes())
-    found = run_study(
-        tiny.folder / "study.yaml", out=tiny.out, only="iid/00/zero-shot", console=QUIET
-    )
+def test_the_same_command_retries_what_failed_and_nothing_else(tiny, emt_training, tmp_path):
+    out, late = tmp_path / "out", tiny.folder / "late.model"
+    shutil.copytree(tiny.out, out)
+    before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("metrics.json")}
+    late.write_bytes(emt_training[1].model.read_bytes())
+    try:
+        found = run_study(
+            tiny.folder / "study.yaml", out=out, only="iid/00/zero-shot", console=QUIET
+        )
+    finally:
+        late.unlink()  # the study is that of other tests too
     assert set(found.done) == {"iid/00/zero-shot/good", "iid/00/zero-shot/late"}
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_path):
-    config, runs = read_study(tiny.out)
+    out = tmp_path / "out"
+    shutil.copytree(tiny.out, out)
+    config, runs = read_study(out)
     run = next(run for run in runs if run.name == "iid/00/tuned/late")
 
     def broken(*_):
@@ -200,11 +208,11 @@ def test_a_broken_run_is_written_down_with_its_traceback(tiny, monkeypatch, tmp_
 
     monkeypatch.setattr("moalloy_md.workflows.study.run._do", broken)
     with pytest.raises(RunFailedError, match=r"iid/00/tuned/late: expected it to be done"):
-        do_chain(tiny.out, [run.name, "new/00/tuned/late"])  # a job that ends so is a failed one
-    found = status(tiny.out, run)
+        do_chain(out, [run.name, "new/00/tuned/late"])  # a job that ends so is a failed one
+    found = status(out, run)
     assert found.state == "failed"
     assert "ZeroDivisionError: by zero" in found.error
-    assert outcome(tiny.out, [run]).failed.keys() == {run.name}
+    assert outcome(out, [run]).failed.keys() == {run.name}
     assert config.device == "cpu"
 
 
