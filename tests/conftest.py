@@ -30,6 +30,14 @@ def shared():
 
 
 @pytest.fixture(scope="module")
+def one_thread():
+    """Sums in one order, and no threads that wait for each other, in what the tests of a file start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
 def one_torch_thread():
     """Start nothing that pays for large cells only: threads, and compiling what was profiled."""
     import torch

@@ -29,11 +29,7 @@ from moalloy_md.potentials.training_set import read_training_set
 STILL = {"learning_rate": 1e-30, "weight_decay": 0.0, "max_epochs": 1, "ema_decay": None}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def energies(network, atoms):

@@ -24,11 +24,7 @@ from moalloy_md.potentials.training_set import read_training_set
 SHAPE = {"hidden": "4x0e", "max_ell": 1, "correlation": 2, "r_max": 4.0, "n_layers": 2}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

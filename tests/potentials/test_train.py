@@ -29,13 +29,7 @@ from moalloy_md.potentials.reference_energies import average_e0s
 from moalloy_md.potentials.train import train
 from moalloy_md.potentials.training_set import read_training_set
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Sums in one order, and no threads that wait for each other on a busy machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

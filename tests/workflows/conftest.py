@@ -13,14 +13,6 @@ from moalloy_md.workflows.study.workflow import run_study
 QUIET = Console(quiet=True)
 
 
-@pytest.fixture(scope="module")
-def one_thread():
-    """Trainings of a test file on one thread."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-
-
 @pytest.fixture(scope="session")
 def trained_study(emt_training, tmp_path_factory):
     """A study of trainings of one epoch; one of its sizes has no foundation."""

@@ -25,11 +25,7 @@ SLAB = {"kind": "slab", "plane": [1, 1, 0], "n_layers": 8, "vacuum_angstrom": 10
 VOID = {"kind": "void", "radius_angstrom": 3.0, "repeat": 5}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

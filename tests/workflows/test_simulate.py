@@ -40,11 +40,7 @@ ONE_RUN = {"compositions": {"pure": {}}, "temperatures_k": [300], "ramp": None}
 HEADER = "#       step  max_devi_v  min_devi_v  avg_devi_v  max_devi_f  min_devi_f  avg_devi_f\n"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def write_frame(folder, step, atoms, *, origin=(0.4, -0.3, 0.2)):

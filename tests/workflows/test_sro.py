@@ -59,11 +59,7 @@ def settings(base=VANADIUM, **changes):
     return validate({**base, **changes}, SroConfig, source="sro.yaml")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

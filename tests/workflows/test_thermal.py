@@ -30,11 +30,7 @@ QUIET = Console(quiet=True)
 COMMAND = ("simulate", "thermal")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from moalloy_md.errors import RunDirectoryError
-from moalloy_md.rundir import MANIFEST, read_json
+from moalloy_md.rundir import MANIFEST, first_difference, read_json
 from moalloy_md.workflows.study.config import Folds, Paradigm, Size, StudyConfig
 from moalloy_md.workflows.study.plan import RUNS, STUDY, Run, read_study
 
@@ -115,18 +115,10 @@ def _change(old: Mapping[str, Any], new: Mapping[str, Any], run: Run) -> str | N
     names = {"protocols": run.protocol, "sizes": run.size, "paradigms": run.paradigm}
     for section, name in names.items():
         before = {key: old[section][key] for key in old[section] if key not in _MAY_GROW}
-        if found := _difference(before, new[section], f"{section}.{name}"):
-            return found
+        if found := first_difference(before, new[section]):
+            key, earlier, now = found
+            return f"{section}.{name}.{key} was {_said(earlier)} and is now {_said(now)}"
     return None
-
-
-def _difference(old: Any, new: Any, path: str) -> str | None:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in [*old, *(key for key in new if key not in old)]:
-            if found := _difference(old.get(key), new.get(key), f"{path}.{key}"):
-                return found
-        return None
-    return None if old == new else f"{path} was {_said(old)} and is now {_said(new)}"
 
 
 def _said(value: Any) -> str:
